@@ -1,0 +1,60 @@
+// The main of every GoogleTest program: prints the seed, and after each test asks weft's census
+// whether anything is still alive. A leak fails the test that made it, and only that one.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "tests/support/seed.hpp"
+#include "weft/base/census.hpp"
+
+namespace {
+
+std::uint64_t the_seed;
+
+class census_listener : public ::testing::EmptyTestEventListener {
+  // Appended after the printer and called before it at a test's end, so the failure is still the test's.
+  void OnTestEnd(const ::testing::TestInfo& test) override {
+    const weft::census now = weft::live_census();
+    // A failed assertion leaves the test's body early; what it then leaves alive is no news.
+    if (!test.result()->Failed()) {
+      report("coroutine frames", now.frames - before_.frames);
+      report("spawned jobs", now.jobs - before_.jobs);
+      report("file descriptors", now.fds - before_.fds);
+      report("timers", now.timers - before_.timers);
+      report("threads", now.threads - before_.threads);
+    }
+    before_ = now;
+  }
+
+  static void report(const char* what, long change) {
+    if (change != 0) {
+      ADD_FAILURE() << "census: " << change << " " << what
+                    << " more than before the test are alive at its end (must be 0; "
+                       "a negative number was counted out twice)";
+    }
+  }
+
+  weft::census before_{};  // zero: what a fixture's static objects keep alive is a leak, too
+};
+
+}  // namespace
+
+namespace weft::test_support {
+
+std::uint64_t seed() noexcept { return the_seed; }
+
+}  // namespace weft::test_support
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  const char* given = std::getenv("WEFT_SEED");
+  the_seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  // Not GoogleTest's own seed: that one also shuffles, and only has 17 bits.
+  std::printf("seed: WEFT_SEED=%llu repeats this run\n", static_cast<unsigned long long>(the_seed));
+  std::fflush(stdout);
+  ::testing::UnitTest::GetInstance()->listeners().Append(new census_listener);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,86 @@
+# setup: what ./run, ./test and .ci/run share. Sourced by bash; needs $root, the repository's folder.
+# It finds out what is missing, installs it with apt-get where it may, and builds a preset.
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+jobs_max=$(nproc 2>/dev/null || echo 2)
+
+# ccache and CMake want a home that can be written; a service account often has none.
+if [ -z "${HOME:-}" ] || ! [ -w "$HOME" ]; then
+  export HOME="$root/build/home"
+  mkdir -p "$HOME"
+fi
+
+# package<TAB>what shows that it is here (a command, or a file)<TAB>why it is needed
+packages_build='clang-19	clang++-19	the C++23 compiler
+cmake	cmake	describes the build
+ninja-build	ninja	runs the build
+libssl-dev	/usr/include/openssl/ssl.h	TLS
+node-llhttp	/usr/share/llhttp/llhttp.c	the HTTP/1.1 parser, as C source
+ccache	ccache	makes the next build quick'
+packages_test="$packages_build
+g++	g++	the second compiler
+libgtest-dev	/usr/include/gtest/gtest.h	the tests
+libclang-rt-19-dev	/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.asan-$(uname -m).a	the sanitizers
+pkg-config	pkg-config	the install test
+python3	python3	the checks of the tree"
+
+# need LIST: installs the packages of LIST that are not here, saying which and why.
+need() {
+  local package shown why missing=''
+  while IFS=$'\t' read -r package shown why; do
+    case $shown in
+      /*) [ -e "$shown" ] && continue ;;
+      *) command -v "$shown" >/dev/null 2>&1 && continue ;;
+    esac
+    [ -n "$missing" ] || say 'weft needs these Debian packages, which are not installed:'
+    say "  $package: $why"
+    missing="$missing $package"
+  done <<<"$1"
+  [ -n "$missing" ] || return 0
+
+  # No recommended packages: they would double the download.
+  local install="apt-get install -y --no-install-recommends$missing" as=''
+  command -v apt-get >/dev/null 2>&1 ||
+    die "This system has no apt-get. Please install the packages' equivalents:$missing"
+  if [ "$(id -u)" -ne 0 ]; then
+    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+      as='sudo -n'
+    else
+      die "Installing needs root. Please run this, then call ./$(basename "$0") again:
+  sudo apt-get update && sudo $install"
+    fi
+  fi
+  local log="$root/build/apt.log"
+  mkdir -p "$root/build"
+  say "installing with:$as $install"
+  export DEBIAN_FRONTEND=noninteractive
+  # With the lists at hand the update is saved; they may be old, so a failure is tried again after it.
+  # The lock may be held by the system's own updates for a while.
+  $as apt-get -o DPkg::Lock::Timeout=300 ${install#apt-get} >"$log" 2>&1 </dev/null ||
+    { $as apt-get -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 </dev/null &&
+      $as apt-get -o DPkg::Lock::Timeout=300 ${install#apt-get} >>"$log" 2>&1 </dev/null; } ||
+    die "$(tail -n 5 "$log")
+The packages could not be installed: is there no network? (The whole log: $log)
+Where there is one, this does it:
+  apt-get update && $install"
+}
+
+# configure PRESET: once; afterwards the build notices by itself what changed.
+configure() {
+  local log="$root/build/configure-$1.log"
+  [ -f "$root/build/$1/build.ninja" ] && return 0
+  mkdir -p "$root/build"
+  (cd "$root" && cmake --preset "$1" >"$log" 2>&1 </dev/null) ||
+    { cat "$log" >&2; rm -rf "${root:?}/build/$1/CMakeCache.txt"; die "cmake could not configure the preset $1"; }
+  grep '^-- weft: ' "$log" | sed 's/^-- //' >&2
+}
+
+# build PRESET [TARGET...]
+build() {
+  local preset=$1
+  shift
+  configure "$preset"
+  (cd "$root" && cmake --build "build/$preset" --parallel "$jobs_max" ${1:+--target "$@"} </dev/null)
+}

@@ -1,0 +1,54 @@
+// config: what the compiler and the machine are. The only file (besides sources named after a
+// platform) in which a platform macro may be tested; everybody else asks for a WEFT_* name.
+#pragma once
+
+#if defined(__x86_64__)
+#define WEFT_X86_64 1
+#else
+#define WEFT_X86_64 0
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define WEFT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEFT_TSAN 1
+#endif
+#endif
+#ifndef WEFT_TSAN
+#define WEFT_TSAN 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_ASAN 1
+#endif
+#endif
+#ifndef WEFT_ASAN
+#define WEFT_ASAN 0
+#endif
+
+// Set by the build: 1 routes weft::atomic to the interleaving checker (weft/testing/model).
+#ifndef WEFT_MODEL
+#define WEFT_MODEL 0
+#endif
+
+// Set by test builds: no internal park has a time-out that is not a user's deadline, so that a lost
+// wake is a hang (and a red test), never a hiccup of some milliseconds.
+#ifndef WEFT_INFINITE_TIMEOUTS
+#define WEFT_INFINITE_TIMEOUTS 0
+#endif
+
+#define WEFT_NOINLINE __attribute__((noinline))
+#define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
+#define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+// Clang checks with it that what a combinator borrows outlives the await; GCC has no such check.
+#if defined(__clang__)
+#define WEFT_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define WEFT_LIFETIMEBOUND
+#endif

@@ -1,0 +1,46 @@
+// result: what an operation gives that the outside world can make fail.
+//
+//   result<T>   std::expected<T, std::error_code>; [[nodiscard]] comes with the functions
+//   error       the exception that result::value()-like access throws: a std::system_error
+//   errc        weft's own codes, for what no errno says
+#pragma once
+
+#include <expected>
+#include <system_error>
+
+namespace weft {
+
+template <class T>
+using result = std::expected<T, std::error_code>;
+
+/// weft's own error codes; those of the operating system stay std::errc / system_category.
+enum class errc {
+  timed_out = 1,     // a timeout or deadline expired before the operation was done
+  closed,            // the other end, or the object itself, was closed
+  shutting_down,     // the runtime is ending and takes no new work
+  would_not_end,     // jobs were still running when the grace of shutdown() was over
+  not_found,         // no such thing
+  too_large,         // a limit was exceeded; the message of the caller names it
+  no_runtime,        // called on a thread that belongs to no runtime
+};
+
+const std::error_category& weft_category() noexcept;
+std::error_code make_error_code(errc e) noexcept;
+
+/// Thrown by ok() in a task that does not return a result, and by value().
+class error : public std::system_error {
+ public:
+  using std::system_error::system_error;
+};
+
+/// The value, or throws weft::error.
+template <class T>
+T value(result<T>&& r) {
+  if (!r) throw error(r.error());
+  if constexpr (!std::is_void_v<T>) return std::move(*r);
+}
+
+}  // namespace weft
+
+template <>
+struct std::is_error_code_enum<weft::errc> : std::true_type {};

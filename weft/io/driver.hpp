@@ -1,0 +1,147 @@
+// driver: the contract between waiting jobs and the platform's I/O, in terms of completions.
+//
+// An io_operation says what is wanted and where the answer goes. submit() starts it; the driver
+// answers by completing it exactly once, from inside wait(), with a result of >= 0 or -errno. A driver
+// built on readiness (epoll, poll) imitates completion by trying the call itself when told that it
+// may succeed; one built on completion (io_uring) hands it to the kernel.
+//
+//   Threads  One owner at a time calls submit() and wait(): the thread that has the processor the
+//            driver belongs to. wake() and io_operation::withdraw() may come from any thread.
+//   Cancel   A withdrawn operation ends only after the kernel let go of its buffer. If the call had
+//            already happened, completion wins and its result is delivered.
+//   Errors   EINTR, EAGAIN after readiness, SIGPIPE and short counts are dealt with here and nowhere
+//            else: an answer is a result a user can act upon.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "weft/base/result.hpp"
+#include "weft/os/fd.hpp"
+#include "weft/os/socket.hpp"
+#include "weft/task/promise.hpp"
+
+namespace weft::io {
+
+class driver;
+
+enum class io_code : std::uint8_t {
+  accept,        // handle listens; answer: the new descriptor (non-blocking, close-on-exec)
+  connect,       // to *address; answer: 0
+  receive,       // into buffer[0, length), once; answer: bytes, 0 at the end of the stream
+  send,          // from buffer[0, length), once; answer: bytes
+  send_vector,   // from parts[0, part_count), once; answer: bytes
+  wait_readable, // answer: 0 when a read would not block
+  wait_writable, // answer: 0 when a write would not block
+};
+
+/// One part of a gathered write; layout of struct iovec.
+struct io_part {
+  const void* data;
+  std::size_t size;
+};
+
+/// A descriptor that operations can be started on. Made by driver::attach(); every driver may keep
+/// state of its own beside it, which lives until the handle is closed.
+///
+///   Threads  one reading and one writing operation at a time; close() when none is in flight
+class io_handle {
+ public:
+  io_handle() noexcept = default;
+  io_handle(os::fd descriptor, driver* home, void* state) noexcept
+      : fd_(std::move(descriptor)), home_(home), state_(state) {}
+  io_handle(io_handle&& other) noexcept
+      : fd_(std::move(other.fd_)), home_(other.home_), state_(std::exchange(other.state_, nullptr)) {}
+  io_handle& operator=(io_handle&& other) noexcept;
+  ~io_handle() { close(); }
+
+  int fd() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  void* state() const noexcept { return state_; }
+  void close() noexcept;
+
+ private:
+  os::fd fd_;
+  driver* home_ = nullptr;
+  void* state_ = nullptr;
+};
+
+/// One I/O request and its answer, inside the frame of whoever waits for it.
+class io_operation : public operation {
+ public:
+  io_code code{};
+  bool whole = false;  // receive, send, send_vector: not done before all of it is (or end, or error)
+  io_handle* handle = nullptr;
+  void* buffer = nullptr;
+  std::size_t length = 0;
+  const io_part* parts = nullptr;
+  std::uint32_t part_count = 0;
+  os::socket_address* address = nullptr;  // accept: filled with the peer's, if given
+  std::int64_t answer = 0;                // >= 0, or -errno; with `whole`, an error that struck
+                                          // after some bytes is delivered as the error
+
+  void withdraw() noexcept final;
+  const char* what() const noexcept final;
+
+  // The driver's own.
+  driver* at = nullptr;              // where it was submitted
+  io_operation* link = nullptr;      // in the driver's inbox or backlog
+  atomic<std::uint32_t> phase{0};    // meaning defined by the driver
+
+  /// By the driver: the answer is there (or, stopped, nothing happened). The last access.
+  void end(bool stopped) noexcept { finish(stopped); }
+
+ protected:
+  io_operation() noexcept {}
+  ~io_operation() = default;
+};
+
+/// Whether submit() has the answer already.
+enum class submitted : std::uint8_t {
+  done,     // op.answer is set; nobody else will touch op, and finish() is not called
+  pending,  // it will be completed from wait(); op must not be touched by the caller any more
+  stopped,  // the job had been stopped: the operation was not started
+};
+
+class driver {
+ public:
+  virtual ~driver() = default;
+  driver(const driver&) = delete;
+  driver& operator=(const driver&) = delete;
+
+  virtual std::string_view name() const noexcept = 0;
+
+  /// Takes a descriptor into care: makes it ready for operations on this driver or, for drivers of
+  /// the same runtime, on any of them. Threads: any.
+  virtual result<io_handle> attach(os::fd descriptor) noexcept = 0;
+  /// Ends what attach() began, just before the descriptor is closed. Threads: any.
+  virtual void detach(void* state, int fd) noexcept = 0;
+
+  /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before anything
+  /// outside can complete it. Threads: the owner.
+  [[nodiscard]] virtual submitted submit(io_operation& op, promise_base& waiter) noexcept = 0;
+  /// Asks for the end of an operation that is in flight here. Threads: any.
+  virtual void withdraw(io_operation& op) noexcept = 0;
+
+  /// Completes what is ready, waiting until `deadline_ns` (monotonic; 0: not at all; never_ns) for the
+  /// first. Returns the number of operations completed; 0 also after wake(). Threads: the owner.
+  virtual unsigned wait(std::int64_t deadline_ns) noexcept = 0;
+  /// Makes the wait() in progress, or else the next one, return at once. Threads: any.
+  virtual void wake() noexcept = 0;
+  /// Operations in flight that only wait() can complete. With none, a worker sleeps on a futex.
+  virtual bool idle() const noexcept = 0;
+
+ protected:
+  driver() noexcept = default;
+};
+
+/// Which driver to use.
+enum class driver_kind : std::uint8_t { automatic, io_uring, epoll };
+
+/// Makes the driver of one processor. `why` (if not nullptr) receives a static text that says what was
+/// chosen and why. Errors: the kernel's, with automatic only when epoll is refused, too.
+result<std::unique_ptr<driver>> make_driver(driver_kind kind, std::string_view* why = nullptr) noexcept;
+
+}  // namespace weft::io

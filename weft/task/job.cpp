@@ -1,0 +1,154 @@
+// Protocol of the stop slot
+//
+// slot_ is one word; who writes it:
+//   0 none       nothing to withdraw. Initially; by complete() and disarm().
+//   op           the armed operation. By arm(), on the job's own thread.
+//   1 stopped    a stop was delivered; it stays so. By stop().
+//   2 busy       a stopper is inside op->withdraw(). By stop(), in the place of op.
+//   3 woken      the operation finished while the stopper was inside. By complete(), from busy.
+//
+//   I1  An operation is alive while it stands in the slot, and until its withdraw() has returned:
+//       complete() that meets `busy` leaves the wake to the stopper (`woken`), who is the last of
+//       the two parties, as each of them is the last to touch the job in its own case.
+//   I2  finish() is called once for an armed operation, so the job is scheduled once for it: by
+//       complete(), or by the stopper that found `woken`.
+//   I3  Once slot_ is `stopped` no arm() succeeds (a shielded operation never enters the slot).
+//
+// Orderings
+//   P1  arm: CAS none -> op (release)  ->  stop: CAS op -> busy (acquire): op's contents.
+//   P2  complete: CAS busy -> woken (release)  ->  stop: CAS busy -> stopped fails (acquire): the
+//       result of the operation, which the stopper hands on with schedule().
+//   P3  stop: CAS busy -> stopped (release)  ->  complete: load (acquire): that the stopper has left
+//       the operation, whose frame the woken job may destroy.
+//   Waking itself is ordered by schedule(), which publishes the job.
+//
+// No wake is lost: finish() always ends in schedule() or in `woken`, and a stopper that set `busy`
+// always looks again before it leaves. Rejected: a spin on the resuming side until the stopper has
+// left (a descheduled stopper would stall a worker); a reference count (a second RMW for each wait).
+#include "weft/task/job.hpp"
+
+#include "weft/base/assert.hpp"
+
+namespace weft {
+namespace {
+
+constexpr std::uintptr_t slot_none = 0;
+constexpr std::uintptr_t slot_stopped = 1;
+constexpr std::uintptr_t slot_busy = 2;
+constexpr std::uintptr_t slot_woken = 3;
+
+std::uintptr_t as_word(operation* op) noexcept { return reinterpret_cast<std::uintptr_t>(op); }
+
+}  // namespace
+
+void scheduler::panicked(job&, std::exception_ptr) noexcept { std::terminate(); }
+
+timer_set& scheduler::timers() noexcept {
+  assertion_failed("timers", "waiting for a time needs a runtime; use weft::run or runtime::block_on",
+                   __FILE__, __LINE__);
+}
+
+std::int64_t scheduler::now_ns() noexcept {
+  assertion_failed("now_ns", "the time of a task needs a runtime; use weft::run or runtime::block_on",
+                   __FILE__, __LINE__);
+}
+
+void operation::finish(bool stopped) noexcept {
+  stopped_ = stopped;
+  owner_->complete(*this);
+}
+
+job::arm_result job::arm(operation& op, promise_base& waiter) noexcept {
+  op.owner_ = this;
+  op.waiter_ = &waiter;
+  op.stopped_ = false;
+  op.shielded_ = shields_ != 0;
+  waiting_ = &op;
+  if (op.shielded_) return arm_result::armed;
+  std::uintptr_t expected = slot_none;
+  if (slot_.compare_exchange(expected, as_word(&op),
+                             WEFT_MUTATE("job.arm.relaxed", order::release, order::relaxed),  // P1
+                             order::relaxed)) {
+    return arm_result::armed;
+  }
+  WEFT_ASSERT(expected == slot_stopped,
+              "a job armed a second operation while suspended in one; await them one by one");
+  waiting_ = nullptr;
+  return arm_result::stopped;
+}
+
+job::disarm_result job::disarm(operation& op) noexcept {
+  if (!op.shielded_) {
+    std::uintptr_t expected = as_word(&op);
+    if (!slot_.compare_exchange(expected, slot_none, order::relaxed, order::relaxed)) {
+      return disarm_result::being_withdrawn;  // the stopper's withdraw() will find nothing to do
+    }
+  }
+  waiting_ = nullptr;
+  return disarm_result::disarmed;
+}
+
+void job::complete(operation& op) noexcept {
+  if (!op.shielded_) {
+    std::uintptr_t seen = slot_.load(order::acquire);  // P3
+    for (;;) {
+      if (seen == as_word(&op)) {
+        if (slot_.compare_exchange(seen, slot_none, order::relaxed, order::acquire)) break;
+      } else if (seen == slot_busy) {
+        if (slot_.compare_exchange(seen, slot_woken,
+                                   WEFT_MUTATE("job.woken.relaxed", order::release, order::relaxed),
+                                   order::acquire)) {  // P2
+          if (WEFT_MUTATE("job.woken.schedules_too", false, true)) break;
+          return;  // I1: the stopper wakes the job
+        }
+      } else {
+        WEFT_ASSERT(seen == slot_stopped, "an operation finished twice, or without being armed");
+        break;
+      }
+    }
+  }
+  home_->schedule(*this, wake_kind::woken);
+}
+
+void job::stop() noexcept {
+  std::uintptr_t seen = slot_.load(order::relaxed);
+  for (;;) {
+    if (seen == slot_none) {
+      if (slot_.compare_exchange(seen, slot_stopped, order::relaxed, order::relaxed)) return;
+    } else if (seen <= slot_woken) {
+      return;  // stopped before, or somebody is at it
+    } else if (slot_.compare_exchange(seen, slot_busy, order::acquire, order::relaxed)) {  // P1
+      break;
+    }
+  }
+  reinterpret_cast<operation*>(seen)->withdraw();
+  if (WEFT_MUTATE("job.stop.forgets_woken", false, true)) {
+    slot_.store(slot_stopped, order::release);
+    return;
+  }
+  seen = slot_busy;
+  if (slot_.compare_exchange(seen, slot_stopped,
+                             WEFT_MUTATE("job.left.relaxed", order::release, order::relaxed),  // P3
+                             order::acquire)) {                                                // P2
+    return;  // the answer comes later; the job may be gone from here on
+  }
+  WEFT_ASSERT(seen == slot_woken, "the stop slot changed under a stopper");
+  slot_.store(slot_stopped, order::relaxed);
+  home_->schedule(*this, wake_kind::woken);
+}
+
+void job::yield_in(operation& op, promise_base& waiter) noexcept {
+  op.owner_ = this;
+  op.waiter_ = &waiter;
+  op.stopped_ = false;
+  op.shielded_ = true;  // never in the slot: there is nothing to withdraw
+  waiting_ = &op;
+  home_->schedule(*this, wake_kind::yielded);
+}
+
+bool job::stop_requested() const noexcept {
+  const std::uintptr_t seen = slot_.load(order::relaxed);
+  return seen != slot_none && seen <= slot_woken;
+}
+
+}  // namespace weft

@@ -1,0 +1,162 @@
+// job: what a scheduler runs: one logical thread of control. And operation: what a job waits in.
+//
+// A job is on at most one queue at a time, so queues never allocate. It is suspended in at most one
+// operation at a time, so one word is enough to stop it: the stop slot.
+//
+//   Threads  stop() and complete() from any; everything else by the thread that runs the job
+//   Cost     waiting: one compare-exchange to arm, one to complete; no allocation, no refcount
+//   Memory   128 bytes, inside the frame of whoever spawned it
+//   Protocol top of job.cpp
+#pragma once
+
+#include <cstdint>
+#include <exception>
+
+#include "weft/base/atomic.hpp"
+#include "weft/base/intrusive_list.hpp"
+
+namespace weft {
+
+class job;
+class operation;
+class promise_base;
+class timer_set;
+
+/// Why a job becomes ready: it decides the queue.
+enum class wake_kind : std::uint8_t {
+  spawned,  // never ran
+  woken,    // its operation ended
+  yielded,  // it was running and gives way to the others
+};
+
+/// Where ready jobs go. A runtime is one; so is the loop of a plain thread in block_on().
+class scheduler {
+ public:
+  /// Takes a ready job. Threads: any. The job may run, end and be gone before this returns.
+  virtual void schedule(job& ready, wake_kind why) noexcept = 0;
+  /// A new job, not yet ready: from now on it counts as alive, and listings show it.
+  virtual void enlist(job& made) noexcept { static_cast<void>(made); }
+  /// A job ended; the scheduler must not touch it afterwards.
+  virtual void retire(job& ended) noexcept { static_cast<void>(ended); }
+  /// A job that nobody will join ended by an exception.
+  virtual void panicked(job& ended, std::exception_ptr error) noexcept;
+  /// Timers that the calling job may arm, and the clock they go by. Threads: the one running a job.
+  virtual timer_set& timers() noexcept;
+  virtual std::int64_t now_ns() noexcept;
+
+ protected:
+  scheduler() noexcept = default;
+  ~scheduler() = default;
+};
+
+/// What a suspended job waits in; lives in the frame of whoever waits.
+///
+///     idle -> armed -> (completed | withdrawn)       exactly one of the two, exactly once
+///
+/// Whoever decides that it is over (its completer, or withdraw()) calls finish() once; that is the
+/// last access, for the frame may be gone the moment after.
+class operation {
+ public:
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+
+  /// Asks the operation to end because its job is being stopped. Called at most once, by the
+  /// stopping thread; the operation stays alive until this returns. Answers through finish(), now or
+  /// later: finish(true) if nothing happened, finish(false) if completion had already won.
+  virtual void withdraw() noexcept = 0;
+  /// One or two words for listings: "sleep", "accept".
+  virtual const char* what() const noexcept = 0;
+
+  job* owner() const noexcept { return owner_; }
+  bool was_stopped() const noexcept { return stopped_; }
+
+ protected:
+  operation() noexcept {}
+  ~operation() = default;
+
+  /// Ends the operation and wakes its job. The last access.
+  void finish(bool stopped) noexcept;
+
+ private:
+  friend class job;
+  job* owner_ = nullptr;
+  promise_base* waiter_ = nullptr;  // the coroutine that is resumed, or unwound from
+  bool stopped_ = false;
+  bool shielded_ = false;  // not in the stop slot: a stop waits until the shield is left
+};
+
+class job {
+ public:
+  struct registry_tag {};
+
+  job* next = nullptr;  // link of whatever queue it is in
+
+  job(scheduler& home, void (*run)(job&) noexcept) noexcept : home_(&home), run_(run) {}
+  job(const job&) = delete;
+  job& operator=(const job&) = delete;
+
+  /// Runs until it suspends or ends; it may be gone afterwards.
+  void run() noexcept { run_(*this); }
+
+  enum class arm_result : std::uint8_t { armed, stopped };
+
+  /// Makes `op`, in which `waiter` is about to be suspended, the thing that a stop withdraws. Call
+  /// before the outside can complete it. stopped: the stop came first, and op must not start.
+  [[nodiscard]] arm_result arm(operation& op, promise_base& waiter) noexcept;
+
+  /// Undoes arm() for an operation that nobody else has seen, because it turned out to be ready.
+  /// being_withdrawn: a stopper is inside withdraw() (which finds nothing to take back); the caller
+  /// must now end the operation by finish(false), and stay suspended, as if it had completed late.
+  enum class disarm_result : std::uint8_t { disarmed, being_withdrawn };
+  [[nodiscard]] disarm_result disarm(operation& op) noexcept;
+
+  /// Marks the job as stopped and withdraws what it waits in. Once; later calls do nothing.
+  /// The caller keeps the job alive for the length of the call.
+  void stop() noexcept;
+  bool stop_requested() const noexcept;
+
+  /// Suspends in `op` without anybody to complete it, and is ready again at once, behind the others.
+  void yield_in(operation& op, promise_base& waiter) noexcept;
+
+  scheduler& home() const noexcept { return *home_; }
+  /// What it is suspended in, for listings: a guess unless the job is known to be suspended.
+  const operation* waiting_in() const noexcept { return waiting_; }
+
+  /// A shield hides the job from stop() while it is held. By the job itself only.
+  void enter_shield() noexcept { ++shields_; }
+  void leave_shield() noexcept { --shields_; }
+  bool shielded() const noexcept { return shields_ != 0; }
+
+  /// Operations that are ready at once spend one unit; at zero the job gives way to the others.
+  [[nodiscard]] bool spend_budget() noexcept { return budget_ != 0 && budget_-- != 0; }
+  void refill_budget(std::uint16_t units) noexcept { budget_ = units; }
+
+  // Set by whoever spawns; read by listings.
+  std::uint64_t id = 0;
+  const char* name = "";
+  list_hook<registry_tag> registry;
+  std::uint16_t registry_shard = 0;
+
+ protected:
+  ~job() = default;
+  /// The operation that the job was woken from, or nullptr at its first run.
+  operation* take_woken() noexcept {
+    operation* op = waiting_;
+    waiting_ = nullptr;
+    return op;
+  }
+  static promise_base* waiter_of(const operation& op) noexcept { return op.waiter_; }
+
+ private:
+  friend class operation;
+  void complete(operation& op) noexcept;
+
+  scheduler* home_;
+  void (*run_)(job&) noexcept;
+  atomic<std::uintptr_t> slot_{0};  // see job.cpp
+  operation* waiting_ = nullptr;
+  std::uint16_t shields_ = 0;
+  std::uint16_t budget_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,59 @@
+// join_state: the hand-off between a job that ends and the one handle that may wait for it.
+//
+// One word, four parties at most: the job's end, the waiter's arrival, a stop of the waiter, and the
+// handle's going away. The job's frame is freed by whoever is last, so there is no reference count.
+//
+//   Threads  finish() by the job; start(), drop() by the handle's owner; withdraw() by any stopper
+//   Cost     one exchange to end, one compare-exchange to wait
+//   Protocol join.cpp
+#pragma once
+
+#include <coroutine>
+
+#include "weft/base/atomic.hpp"
+#include "weft/task/promise.hpp"
+
+namespace weft {
+
+class join_operation;
+
+class join_state {
+ public:
+  enum class finish_result : unsigned char {
+    kept,      // a handle exists: it frees the frame, perhaps already now
+    detached,  // no handle any more: the caller frees the frame
+  };
+  /// The job has its result. The frame may be gone afterwards unless the answer is `detached`.
+  [[nodiscard]] finish_result finish() noexcept;
+
+  enum class drop_result : unsigned char {
+    left,   // the job still runs: it frees its frame at its end
+    ended,  // the caller frees the frame
+  };
+  /// The handle goes away; nobody waits.
+  [[nodiscard]] drop_result drop() noexcept;
+
+  bool done() const noexcept;  // acquire: the result is visible
+
+ private:
+  friend class join_operation;
+  atomic<std::uintptr_t> word_{0};  // see join.cpp
+};
+
+/// Waiting for the end of a job.
+class join_operation : public operation {
+ public:
+  explicit join_operation(join_state& joined) noexcept : joined_(joined) {}
+  std::coroutine_handle<> start(promise_base& waiter) noexcept;
+  void withdraw() noexcept final;
+  const char* what() const noexcept final { return "join"; }
+
+ protected:
+  ~join_operation() = default;
+
+ private:
+  friend class join_state;
+  join_state& joined_;
+};
+
+}  // namespace weft

@@ -1,0 +1,147 @@
+// join_handle: the owner's end of a spawned job.
+//
+//   Lifetimes  movable; one owner. Destroyed while the job runs: the job is stopped, and the runtime
+//              waits for its end at shutdown. detach() lets it run on.
+//   Threads    stop(), done() and id() from any thread that may use the handle; await in one task
+//   Errors     an exception of the job is rethrown to whoever awaits the handle; a job that was
+//              stopped gives weft::error(std::errc::operation_canceled), or outcome_kind::stopped
+//   Cancel     awaiting it: lossless; the job itself runs on and its result stays for a later await
+#pragma once
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "weft/base/result.hpp"
+#include "weft/task/root.hpp"
+
+namespace weft {
+
+/// How a job ended.
+enum class outcome_kind : unsigned char { value, exception, stopped };
+
+template <class T>
+class outcome {
+ public:
+  explicit outcome(detail::root_promise<T>& ended) : kind_(outcome_kind::value) {
+    if (ended.slot.has_error()) {
+      kind_ = outcome_kind::exception;
+      error_ = ended.slot.error();
+    } else if (ended.was_stopped) {
+      kind_ = outcome_kind::stopped;
+    } else if constexpr (!std::is_void_v<T>) {
+      value_.emplace(ended.slot.take());
+    }
+  }
+  outcome_kind kind() const noexcept { return kind_; }
+  bool has_value() const noexcept { return kind_ == outcome_kind::value; }
+  bool stopped() const noexcept { return kind_ == outcome_kind::stopped; }
+  std::exception_ptr exception() const noexcept { return error_; }
+  /// The value; valid if has_value().
+  decltype(auto) value() {
+    WEFT_ASSERT(has_value(), "the job has no value; look at kind() first");
+    if constexpr (!std::is_void_v<T>) return (*value_);
+  }
+
+ private:
+  outcome_kind kind_;
+  std::exception_ptr error_;
+  std::optional<std::conditional_t<std::is_void_v<T>, char, T>> value_;
+};
+
+namespace detail {
+[[noreturn]] void throw_stopped();
+}
+
+template <class T = void>
+class [[nodiscard("a dropped handle stops its job: await it, keep it, or detach() it")]] join_handle {
+ public:
+  using value_type = T;
+
+  join_handle() noexcept = default;
+  explicit join_handle(detail::root_promise<T>& job) noexcept : job_(&job) {}
+  join_handle(join_handle&& other) noexcept : job_(std::exchange(other.job_, nullptr)) {}
+  join_handle& operator=(join_handle&& other) noexcept {
+    if (this != &other) {
+      release(true);
+      job_ = std::exchange(other.job_, nullptr);
+    }
+    return *this;
+  }
+  ~join_handle() { release(true); }
+
+  /// Asks the job to end; it unwinds at its next await. Does not wait.
+  void stop() noexcept { checked().stop(); }
+  /// Lets the job run on without an owner; an exception in it goes to the panic policy.
+  void detach() noexcept { release(false); }
+  bool done() const noexcept { return checked().join.done(); }
+  std::uint64_t id() const noexcept { return checked().id; }
+  explicit operator bool() const noexcept { return job_ != nullptr; }
+
+  class joiner;
+  class outcome_joiner;
+  /// Waits for the end: the value, or rethrows.
+  joiner operator co_await() noexcept { return joiner(checked()); }
+  /// Waits for the end and says how it was, without throwing.
+  outcome_joiner outcome() noexcept { return outcome_joiner(checked()); }
+
+ private:
+  detail::root_promise<T>& checked() const noexcept {
+    WEFT_ASSERT(job_ != nullptr, "this join_handle has no job: it was moved from or detached");
+    return *job_;
+  }
+  void release(bool stop_first) noexcept {
+    if (job_ == nullptr) return;
+    if (stop_first && !job_->join.done()) job_->stop();
+    std::exchange(job_, nullptr)->drop(&detail::root_promise<T>::unclaimed);
+  }
+  detail::root_promise<T>* job_ = nullptr;
+};
+
+template <class T>
+class join_handle<T>::joiner final : public awaitable_operation<joiner, join_operation> {
+ public:
+  explicit joiner(detail::root_promise<T>& job) noexcept
+      : awaitable_operation<joiner, join_operation>(job.join), job_(job) {}
+  T await_resume() {
+    job_.claimed = true;
+    if (job_.was_stopped && !job_.slot.has_error()) detail::throw_stopped();
+    return job_.slot.take();
+  }
+
+ private:
+  detail::root_promise<T>& job_;
+};
+
+template <class T>
+class join_handle<T>::outcome_joiner final
+    : public awaitable_operation<outcome_joiner, join_operation> {
+ public:
+  explicit outcome_joiner(detail::root_promise<T>& job) noexcept
+      : awaitable_operation<outcome_joiner, join_operation>(job.join), job_(job) {}
+  weft::outcome<T> await_resume() {
+    job_.claimed = true;
+    return weft::outcome<T>(job_);
+  }
+
+ private:
+  detail::root_promise<T>& job_;
+};
+
+/// Makes a job of f(args...) on `home`; both are decay-copied into it. It is not ready yet: set its
+/// name and id, then launch() it.
+template <class F, class... A>
+auto make_job(scheduler& home, F&& f, A&&... args)
+    -> detail::root_promise<detail::spawned_value_t<F, A...>>& {
+  using T = detail::spawned_value_t<F, A...>;
+  return detail::run_root<T, std::decay_t<F>, std::decay_t<A>...>(home, std::forward<F>(f),
+                                                                  std::forward<A>(args)...)
+      .promise();
+}
+
+inline void launch(job& made) noexcept {
+  made.home().enlist(made);
+  made.home().schedule(made, wake_kind::spawned);
+}
+
+}  // namespace weft

@@ -1,0 +1,24 @@
+#include "weft/task/promise.hpp"
+
+#include "weft/base/assert.hpp"
+
+namespace weft {
+
+std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
+  promise_base* p = &innermost;
+  while (p->edge_ == nullptr) {
+    p = p->parent_;
+    WEFT_ASSERT(p != nullptr, "a stop found no boundary; was a task awaited outside of a job?");
+  }
+  p->edge_->stopped_ = true;
+  return p->edge_->resumed_->handle();
+}
+
+std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept {
+  job* const owner = waiter.owner();
+  if (owner->spend_budget()) return waiter.handle();
+  owner->yield_in(op, waiter);  // The frame may be resumed elsewhere from here on: touch nothing.
+  return std::noop_coroutine();
+}
+
+}  // namespace weft

@@ -1,0 +1,106 @@
+// promise: what every weft coroutine has in front of its frame: who awaits it, which job it is part
+// of, and, at a boundary, where a stop ends.
+//
+// Tasks awaited inside a job are nested calls by symmetric transfer: no queue, no atomic, no
+// reference count. A stopped job unwinds by destroying frames: unwind() finds the nearest boundary,
+// resumes it, and the boundary destroys what is inside it, innermost frame first. Nothing is thrown.
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+
+#include "weft/task/frame_pool.hpp"
+#include "weft/task/job.hpp"
+
+namespace weft {
+
+/// Where a stop ends: a job's root, catch_stop, a timeout's branch.
+class boundary {
+ public:
+  boundary() noexcept = default;
+  /// What goes on when a stop arrives here.
+  void resume_at(promise_base& resumed) noexcept { resumed_ = &resumed; }
+  bool stopped() const noexcept { return stopped_; }
+
+ private:
+  friend std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
+  promise_base* resumed_ = nullptr;
+  bool stopped_ = false;
+};
+
+class promise_base {
+ public:
+  promise_base() noexcept = default;
+  promise_base(const promise_base&) = delete;
+  promise_base& operator=(const promise_base&) = delete;
+
+  std::coroutine_handle<> handle() noexcept {
+    return std::coroutine_handle<promise_base>::from_promise(*this);
+  }
+  job* owner() const noexcept { return job_; }
+  promise_base* parent() const noexcept { return parent_; }
+
+  /// `parent` awaits this coroutine from now on, as a nested call in the same job.
+  void attach(promise_base& parent, boundary* edge = nullptr) noexcept {
+    parent_ = &parent;
+    job_ = parent.job_;
+    edge_ = edge;
+  }
+  /// This coroutine is the outermost of `owner`.
+  void become_root(job& owner) noexcept { job_ = &owner; }
+
+  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
+
+ protected:
+  ~promise_base() = default;
+
+ private:
+  friend std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
+  promise_base* parent_ = nullptr;
+  job* job_ = nullptr;
+  boundary* edge_ = nullptr;
+};
+
+/// A promise of ours, whose frame can be found from its promise_base: the base must stand first and
+/// the promise must not be aligned more than a frame's header is.
+template <class P>
+concept weft_promise = std::derived_from<P, promise_base> && alignof(P) <= 2 * sizeof(void*);
+
+/// The job of `innermost` was stopped: what to resume to unwind it to the nearest boundary.
+std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
+
+/// For await_suspend: `op` is done at once. Goes straight on while the job has budget, else gives
+/// way to the other jobs first.
+std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept;
+
+/// What a coroutine resumes when `op`, from which its job was woken, has ended.
+inline std::coroutine_handle<> after(const operation& op, promise_base& waiter) noexcept {
+  return op.was_stopped() ? unwind(waiter) : waiter.handle();
+}
+
+/// The awaiting side of an operation, typed by the class that implements it:
+///   std::coroutine_handle<> start(promise_base& waiter) noexcept;
+/// which arms it and returns noop, or ready_at_once(...), or unwind(waiter) if the stop came first.
+template <class Self, class Base = operation>
+class awaitable_operation : public Base {
+ public:
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    static_assert(weft_promise<P>,
+                  "weft's operations can be awaited in a weft::task (or by weft::block_on in a "
+                  "plain thread), not in a coroutine of another library");
+    return static_cast<Self*>(this)->start(waiter.promise());
+  }
+
+ protected:
+  using Base::Base;
+  awaitable_operation() noexcept
+    requires std::default_initializable<Base>
+  = default;
+  ~awaitable_operation() = default;
+};
+
+}  // namespace weft

@@ -1,0 +1,210 @@
+// task: a lazy coroutine that is awaited where it is made.
+//
+//   task<int> twice(int x) { co_return 2 * x; }
+//   const int four = co_await twice(2);
+//
+//   Lifetimes  immovable: it cannot outlive the scope that made it, so references to the caller's
+//              locals are always good. To run beside, hand the function and its arguments to spawn.
+//   Threads    runs in the awaiting job, wherever that runs
+//   Cost       one pooled frame; awaiting is a direct transfer, no queue and no atomic
+//   Errors     an exception that leaves it is rethrown to whoever awaits it
+//   Cancel     the frames are destroyed innermost first; nothing is thrown, so nothing can eat it
+#pragma once
+
+#include <coroutine>
+#include <exception>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "weft/base/assert.hpp"
+#include "weft/task/promise.hpp"
+
+namespace weft {
+
+template <class T = void>
+class task;
+
+namespace detail {
+
+/// A value, an exception, or nothing yet.
+template <class T>
+class result_slot {
+  using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*,
+                                    std::conditional_t<std::is_void_v<T>, char, T>>;
+
+ public:
+  result_slot() noexcept {}
+  ~result_slot() { clear(); }
+  result_slot(const result_slot&) = delete;
+  result_slot& operator=(const result_slot&) = delete;
+
+  template <class... A>
+  void set_value(A&&... a) {
+    clear();
+    if constexpr (std::is_reference_v<T>) {
+      value_ = (std::addressof(a), ...);
+    } else {
+      ::new (static_cast<void*>(&value_)) stored(std::forward<A>(a)...);
+    }
+    state_ = state::value;
+  }
+  void set_error(std::exception_ptr e) noexcept {
+    clear();
+    ::new (static_cast<void*>(&error_)) std::exception_ptr(std::move(e));
+    state_ = state::error;
+  }
+  bool has_value() const noexcept { return state_ == state::value; }
+  bool has_error() const noexcept { return state_ == state::error; }
+  std::exception_ptr error() const noexcept { return has_error() ? error_ : nullptr; }
+  void clear() noexcept {
+    if (state_ == state::value) value_.~stored();
+    if (state_ == state::error) error_.~exception_ptr();
+    state_ = state::empty;
+  }
+
+  /// The value, once; or rethrows.
+  T take() {
+    if (state_ == state::error) {
+      std::exception_ptr e = std::move(error_);
+      clear();
+      std::rethrow_exception(std::move(e));
+    }
+    WEFT_ASSERT(state_ == state::value, "a task's result was taken twice, or before it had one");
+    if constexpr (std::is_void_v<T>) {
+      clear();
+    } else if constexpr (std::is_reference_v<T>) {
+      return static_cast<T>(*value_);
+    } else {
+      return static_cast<T>(std::move(value_));
+    }
+  }
+  /// Moves what `other` has, if anything, into this one.
+  void take_from(result_slot& other) {
+    if (other.state_ == state::error) {
+      set_error(std::move(other.error_));
+    } else if (other.state_ == state::value) {
+      if constexpr (std::is_reference_v<T>) {
+        set_value(*other.value_);
+      } else {
+        set_value(std::move(other.value_));
+      }
+    }
+  }
+
+ private:
+  enum class state : unsigned char { empty, value, error };
+  union {
+    stored value_;
+    std::exception_ptr error_;
+  };
+  state state_ = state::empty;
+};
+
+/// At the end of a task: its awaiter goes on.
+class final_transfer {
+ public:
+  final_transfer() noexcept {}
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
+    return ended.promise().parent()->handle();
+  }
+  void await_resume() const noexcept {}
+};
+
+template <class T>
+class task_promise_common : public promise_base {
+ public:
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  final_transfer final_suspend() const noexcept { return final_transfer(); }
+  void unhandled_exception() noexcept { slot.set_error(std::current_exception()); }
+
+  result_slot<T> slot;
+};
+
+template <class T>
+class task_promise final : public task_promise_common<T> {
+ public:
+  task<T> get_return_object() noexcept;
+  template <class U = T>
+    requires std::is_constructible_v<T, U&&>
+  void return_value(U&& value) {
+    if constexpr (std::is_reference_v<T>) {
+      static_assert(std::is_reference_v<U&&>);
+      this->slot.set_value(value);
+    } else {
+      this->slot.set_value(std::forward<U>(value));
+    }
+  }
+};
+
+template <>
+class task_promise<void> final : public task_promise_common<void> {
+ public:
+  task<void> get_return_object() noexcept;
+  void return_void() noexcept { slot.set_value(); }
+};
+
+}  // namespace detail
+
+template <class T>
+class [[nodiscard("co_await it where it is made, or hand function and arguments to spawn")]] task {
+ public:
+  using promise_type = detail::task_promise<T>;
+  using value_type = T;
+
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+  task(const task&) = delete;
+  task& operator=(const task&) = delete;
+  ~task() {
+    if (frame_) frame_.destroy();
+  }
+
+  class awaiter {
+   public:
+    explicit awaiter(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+    bool await_ready() const noexcept { return false; }
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+      static_assert(weft_promise<P>,
+                    "a weft::task can be awaited in a weft::task (or by weft::block_on in a plain "
+                    "thread), not in a coroutine of another library");
+      frame_.promise().attach(waiter.promise());
+      return frame_;
+    }
+    T await_resume() { return frame_.promise().slot.take(); }
+
+   private:
+    std::coroutine_handle<promise_type> frame_;
+  };
+  awaiter operator co_await() && noexcept { return awaiter(frame_); }
+  void operator co_await() & = delete;  // await it where it is made: co_await f(x)
+
+  /// For boundaries and combinators.
+  promise_type& promise() noexcept { return frame_.promise(); }
+  void destroy() noexcept { std::exchange(frame_, nullptr).destroy(); }
+
+ private:
+  std::coroutine_handle<promise_type> frame_;
+};
+
+namespace detail {
+
+template <class T>
+task<T> task_promise<T>::get_return_object() noexcept {
+  static_assert(weft_promise<task_promise<T>>,
+                "a task's result must not be aligned to more than 16 bytes; return a pointer to it");
+  return task<T>(std::coroutine_handle<task_promise<T>>::from_promise(*this));
+}
+inline task<void> task_promise<void>::get_return_object() noexcept {
+  return task<void>(std::coroutine_handle<task_promise<void>>::from_promise(*this));
+}
+
+template <class>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
+
+}  // namespace detail
+}  // namespace weft

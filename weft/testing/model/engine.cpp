@@ -1,0 +1,546 @@
+#include "weft/testing/model/engine.hpp"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace weft::model {
+
+engine* engine::current_ = nullptr;
+
+// Words of namespace scope, constructed before any execution (hooks.cpp keeps their values).
+std::vector<std::uint64_t>& static_words();
+
+void fail(std::string why) { engine::current()->fail(std::move(why)); }
+
+namespace {
+
+const char* text(order o) {
+  switch (o) {
+    case order::relaxed: return "relaxed";
+    case order::acquire: return "acquire";
+    case order::release: return "release";
+    case order::acq_rel: return "acq_rel";
+    case order::seq_cst: return "seq_cst";
+  }
+  return "?";
+}
+
+std::uint64_t apply(hook::rmw kind, std::uint64_t old, std::uint64_t operand, unsigned bytes) {
+  std::uint64_t v = operand;
+  switch (kind) {
+    case hook::rmw::exchange: break;
+    case hook::rmw::add: v = old + operand; break;
+    case hook::rmw::sub: v = old - operand; break;
+    case hook::rmw::bit_and: v = old & operand; break;
+    case hook::rmw::bit_or: v = old | operand; break;
+  }
+  return bytes >= 8 ? v : v & ((std::uint64_t{1} << (8 * bytes)) - 1);
+}
+
+const char* text(hook::rmw kind) {
+  switch (kind) {
+    case hook::rmw::exchange: return "exchange";
+    case hook::rmw::add: return "fetch_add";
+    case hook::rmw::sub: return "fetch_sub";
+    case hook::rmw::bit_and: return "fetch_and";
+    case hook::rmw::bit_or: return "fetch_or";
+  }
+  return "?";
+}
+
+using u64 = unsigned long long;
+
+}  // namespace
+
+engine::engine() = default;
+engine::~engine() = default;
+
+// ---- one execution --------------------------------------------------------------------------
+
+void engine::enter_fiber() {
+  engine& e = *current_;
+  if (e.me_ == 0) {
+    e.body_main();
+  } else {
+    e.thread_main();
+  }
+  std::abort();  // neither returns
+}
+
+void engine::body_main() {
+  (*body_)();
+  if (!ran_) fail("the model's body never called model.run()");
+  for (int i = 1; i < thread_count_; ++i) {
+    if (threads_[i].now != state::done) fail("the model's body returned while a thread still sleeps");
+  }
+  threads_[0].stack.switch_to(host_);
+}
+
+void engine::thread_main() {
+  thread& self = threads_[me_];
+  self.f();
+  tell("ends");
+  self.now = state::done;
+  moved();
+  reschedule(false);
+}
+
+void engine::execute() {
+  position_ = 0;
+  point_ = 0;
+  script_position_ = 0;
+  preemptions_ = stale_ = spurious_ = 0;
+  steps_ = 0;
+  ran_ = false;
+  label_.clear();
+  words_.clear();
+  for (thread& t : threads_) {
+    t.created = 0;
+    t.now = state::fresh;
+    t.stepped_back = false;
+  }
+  thread_count_ = 1;
+  me_ = 0;
+  memory_.reset(static_words());
+  for (std::size_t i = 0; i < static_words().size(); ++i) {
+    words_.push_back({threads_[0].created++, "static." + std::to_string(i)});
+  }
+  threads_[0].stack.prepare(&enter_fiber);
+  host_.switch_to(threads_[0].stack);
+  for (void* block : kept_) std::free(block);
+  kept_.clear();
+  for (int i = 1; i < thread_count_; ++i) threads_[i].f = nullptr;
+  ++result_.executions;
+  result_.steps += steps_;
+}
+
+void engine::fail(std::string why) {
+  result_.bug = true;
+  result_.why = std::move(why);
+  result_.schedule = schedule();
+  tell("BUG: %s", result_.why.c_str());
+  threads_[me_].stack.switch_to(host_);
+  std::abort();  // a failed execution is never resumed
+}
+
+std::string engine::schedule() const {
+  if (replaying_) return {};
+  std::string s;
+  for (std::size_t i = 0; i < position_; ++i) {
+    if (path_[i].taken == 0) continue;
+    if (!s.empty()) s += ',';
+    s += std::to_string(path_[i].point) + ':' + std::to_string(path_[i].taken);
+  }
+  return s.empty() ? "0:0" : s;
+}
+
+// ---- the search -----------------------------------------------------------------------------
+
+void engine::begin(const std::function<void()>& body, const limits& within, const char* mutant) {
+  body_ = &body;
+  within_ = within;
+  mutant_ = mutant;
+  result_ = verdict();
+  path_.clear();
+  current_ = this;
+  started_ = std::chrono::steady_clock::now();
+}
+
+void engine::end() {
+  current_ = nullptr;
+  const auto took = std::chrono::steady_clock::now() - started_;
+  result_.milliseconds = std::chrono::duration<double, std::milli>(took).count();
+}
+
+bool engine::over_limit(const limits& within) const {
+  if (within.executions && result_.executions >= within.executions) return true;
+  constexpr int look_every = 256;  // executions between two looks at the clock
+  if (result_.executions % look_every) return false;
+  const auto took = std::chrono::steady_clock::now() - started_;
+  return std::chrono::duration<double>(took).count() > within.seconds;
+}
+
+bool engine::next_execution() {
+  if (learned_) {
+    learned_ = false;
+    path_.clear();
+    return true;
+  }
+  while (!path_.empty() && path_.back().taken + 1 >= path_.back().offered) path_.pop_back();
+  if (path_.empty()) return false;
+  ++path_.back().taken;
+  return true;
+}
+
+verdict engine::explore(const std::function<void()>& body, const limits& within,
+                        const char* mutant) {
+  for (auto& s : shared_) s.clear();
+  replaying_ = false;
+  begin(body, within, mutant);
+  for (;;) {
+    execute();
+    if (result_.bug) break;
+    if (!next_execution()) {
+      result_.complete = true;
+      break;
+    }
+    if (over_limit(within)) break;
+  }
+  end();
+  return result_;
+}
+
+verdict engine::replay(const std::function<void()>& body, const limits& within, const char* mutant,
+                       const std::string& schedule) {
+  script_.clear();
+  for (const char* p = schedule.c_str(); *p;) {
+    char* after;
+    const long point = std::strtol(p, &after, 10);
+    if (*after != ':') break;
+    const int taken = static_cast<int>(std::strtol(after + 1, &after, 10));
+    if (taken) script_.emplace_back(point, taken);
+    p = *after == ',' ? after + 1 : after;
+  }
+  replaying_ = true;
+  begin(body, within, mutant);
+  execute();
+  replaying_ = false;
+  result_.schedule = schedule;
+  end();
+  return result_;
+}
+
+int engine::choose(int offered) {
+  const long point = point_++;
+  if (replaying_) {
+    if (script_position_ == script_.size() || script_[script_position_].first != point) return 0;
+    const int taken = script_[script_position_++].second;
+    if (taken >= offered) fail("the schedule does not fit this model");
+    return taken;
+  }
+  if (offered <= 1) return 0;
+  if (position_ == path_.size()) path_.push_back({point, offered, 0});
+  const choice& c = path_[position_];
+  if (c.point != point || c.offered != offered) {
+    fail("the model is not deterministic: the same choices led elsewhere");
+  }
+  ++position_;
+  return c.taken;
+}
+
+int engine::choose_stale(int offered) {
+  if (!replaying_ && stale_ >= within_.stale_reads) offered = 1;
+  const int age = choose(offered);
+  if (age) ++stale_;
+  return age;
+}
+
+bool engine::choose_spurious() {
+  const bool offer = replaying_ || spurious_ < within_.spurious;
+  if (!choose(offer ? 2 : 1)) return false;
+  ++spurious_;
+  return true;
+}
+
+// ---- threads --------------------------------------------------------------------------------
+
+void engine::add_thread(std::string name, std::function<void()> f) {
+  if (me_ != 0) fail("model.thread() belongs in the model's body");
+  if (thread_count_ == threads_max) fail("a model has more threads than the checker (threads_max)");
+  const int i = thread_count_++;
+  threads_[i].name = name.empty() ? "thread " + std::to_string(i) : std::move(name);
+  threads_[i].f = std::move(f);
+}
+
+int engine::run_threads() {
+  if (me_ != 0) fail("model.run() belongs in the model's body");
+  ran_ = true;
+  for (int i = 1; i < thread_count_; ++i) {
+    thread& t = threads_[i];
+    if (t.now != state::fresh) continue;
+    memory_.start(i, 0);
+    t.stack.prepare(&enter_fiber);
+    t.now = state::ready;
+  }
+  reschedule(false);
+  int asleep = 0;
+  for (int i = 1; i < thread_count_; ++i) {
+    memory_.join(0, i);
+    asleep += threads_[i].now == state::asleep;
+  }
+  return asleep;
+}
+
+int engine::pick(bool can_go_on) {
+  int candidates[threads_max];
+  int n = 0;
+  if (can_go_on) candidates[n++] = me_;
+  for (int i = 1; i < thread_count_; ++i) {
+    const thread& t = threads_[i];
+    if ((i != me_ || !can_go_on) && t.now == state::ready && !t.stepped_back) candidates[n++] = i;
+  }
+  if (n == 0) {
+    for (int i = 1; i < thread_count_; ++i) {
+      threads_[i].stepped_back = false;
+      if (threads_[i].now == state::ready) candidates[n++] = i;
+    }
+    if (n == 0) return 0;
+  }
+  if (can_go_on && preemptions_ >= within_.preemptions && !replaying_) n = 1;
+  const int k = choose(n);
+  if (can_go_on && k) ++preemptions_;
+  return candidates[k];
+}
+
+void engine::reschedule(bool can_go_on) {
+  const int from = me_;
+  const int next = pick(can_go_on);
+  if (next == from) return;
+  me_ = next;
+  threads_[from].stack.switch_to(threads_[next].stack);
+}
+
+void engine::count_step() {
+  if (++steps_ > within_.steps) {
+    fail("livelock: more than " + std::to_string(within_.steps) + " steps without an end");
+  }
+}
+
+void engine::step_shared() {
+  if (me_ == 0) return;
+  count_step();
+  reschedule(true);
+}
+
+void engine::step(unsigned location) {
+  if (me_ == 0) return;
+  if (shared(location)) {
+    step_shared();
+  } else {
+    count_step();
+    // A replay may come from a search that had learned more or less: the point counts anyway.
+    if (replaying_) {
+      reschedule(true);
+    } else {
+      ++point_;
+    }
+  }
+}
+
+bool engine::shared(unsigned location) {
+  if (!memory_.alive(location)) return true;
+  name_of_word& w = words_[static_cast<std::size_t>(memory::index_of(location))];
+  const unsigned creator = w.key / 65536;
+  const unsigned number = w.key % 65536;
+  auto& known = shared_[creator];
+  if (number < known.size() && known[number]) return true;
+  w.users |= 1 << me_;
+  if (w.users & (w.users - 1)) {
+    if (known.size() <= number) known.resize(number + 1);
+    known[number] = true;
+    learned_ = true;
+    return true;
+  }
+  return false;
+}
+
+void engine::moved() {
+  for (int i = 1; i < thread_count_; ++i) {
+    if (i != me_) threads_[i].stepped_back = false;
+  }
+}
+
+void engine::pause() {
+  if (me_ == 0) fail("the model's body spins, but no thread runs meanwhile");
+  tell("steps back");
+  count_step();
+  threads_[me_].stepped_back = true;
+  reschedule(false);
+}
+
+// ---- words ----------------------------------------------------------------------------------
+
+unsigned engine::create(std::uint64_t initial) {
+  const unsigned location = memory_.create(me_, initial);
+  const auto index = static_cast<std::size_t>(memory::index_of(location));
+  if (words_.size() <= index) words_.resize(index + 1);
+  name_of_word& w = words_[index];
+  w.key = static_cast<unsigned>(me_) * 65536 + threads_[me_].created++;
+  w.users = 0;
+  if (replaying_) {
+    w.label = label_.empty() ? "word " + std::to_string(words_.size() - 1)
+                             : label_ + "." + std::to_string(labelled_++);
+    tell("constructs %s = %llu", w.label.c_str(), static_cast<u64>(initial));
+  }
+  return location;
+}
+
+void engine::destroy(unsigned location) {
+  tell("destroys %s", word(location).c_str());
+  memory_.destroy(me_, location);
+}
+
+std::uint64_t engine::load(unsigned location, order o) {
+  step(location);
+  const int age = choose_stale(memory_.readable(me_, location, o));
+  const std::uint64_t v = memory_.read(me_, location, o, age);
+  tell("%s load %s -> %#llx%s", word(location).c_str(), text(o), static_cast<u64>(v),
+       age ? " (stale)" : "");
+  return v;
+}
+
+void engine::store(unsigned location, std::uint64_t value, order o) {
+  step(location);
+  tell("%s store %s <- %#llx", word(location).c_str(), text(o), static_cast<u64>(value));
+  memory_.write(me_, location, value, o);
+  moved();
+}
+
+std::uint64_t engine::update(unsigned location, hook::rmw kind, std::uint64_t operand,
+                             unsigned bytes, order o) {
+  step(location);
+  memory_.readable(me_, location, o);  // the lifetime check
+  const std::uint64_t old = memory_.peek(location, 0);
+  const std::uint64_t v = apply(kind, old, operand, bytes);
+  tell("%s %s %s %#llx: %#llx -> %#llx", word(location).c_str(), text(kind), text(o),
+       static_cast<u64>(operand), static_cast<u64>(old), static_cast<u64>(v));
+  memory_.read_and_write(me_, location, v, o);
+  if (v != old) moved();
+  return old;
+}
+
+// A strong compare-exchange may fail on any value that a load could return, if it is another than
+// the expected one; it succeeds only on the newest. A weak one may also fail on the newest.
+bool engine::compare_exchange(unsigned location, std::uint64_t& expected, std::uint64_t desired,
+                              order success, order failure, bool weak) {
+  step(location);
+  const int n = memory_.readable(me_, location, failure);
+  int ages[16];
+  int offered = 0;
+  ages[offered++] = 0;
+  for (int age = 1; age < n && offered < 16; ++age) {
+    if (memory_.peek(location, age) != expected) ages[offered++] = age;
+  }
+  const int age = ages[choose_stale(offered)];
+  const std::uint64_t seen = memory_.peek(location, age);
+  const bool fits = age == 0 && seen == expected;
+  const bool spurious = fits && weak && choose_spurious();
+  tell("%s compare_exchange%s %s/%s %#llx -> %#llx: %s, was %#llx%s", word(location).c_str(),
+       weak ? "_weak" : "", text(success), text(failure), static_cast<u64>(expected),
+       static_cast<u64>(desired), spurious ? "FAILS FOR NOTHING" : fits ? "done" : "fails",
+       static_cast<u64>(seen), age ? " (stale)" : "");
+  if (fits && !spurious) {
+    memory_.read_and_write(me_, location, desired, success);
+    if (desired != expected) moved();
+    return true;
+  }
+  memory_.read(me_, location, failure, age);
+  expected = seen;
+  return false;
+}
+
+// Fences below seq_cst change only what their own thread knows: no reason to switch.
+void engine::fence(order o) {
+  if (o == order::seq_cst) step_shared();
+  tell("fence %s", text(o));
+  memory_.fence(me_, o);
+}
+
+void engine::heavy_fence() {
+  step_shared();
+  tell("heavy fence");
+  memory_.heavy_fence(me_, thread_count_);
+}
+
+// ---- sleeping -------------------------------------------------------------------------------
+
+bool engine::futex_wait(unsigned location, std::uint32_t expected) {
+  if (me_ == 0) fail("the model's body waits, but no thread runs meanwhile");
+  step(location);
+  // The kernel compares under the lock that a waker takes: it sees the newest value.
+  const auto value = static_cast<std::uint32_t>(memory_.read(me_, location, order::relaxed, 0));
+  if (value != expected) {
+    tell("%s futex wait: value is %#x already", word(location).c_str(), value);
+    return true;
+  }
+  if (choose_spurious()) {
+    tell("%s futex wait: WAKES FOR NOTHING", word(location).c_str());
+    return true;
+  }
+  tell("%s futex wait: sleeps while it is %#x", word(location).c_str(), expected);
+  thread& self = threads_[me_];
+  self.now = state::asleep;
+  self.asleep_on = location;
+  moved();
+  reschedule(false);
+  tell("woken");
+  if (memory_.alive(location)) memory_.read(me_, location, order::relaxed, 0);
+  return true;
+}
+
+// Not an access: the kernel takes the address only as a key, so a wake may come after the word's
+// lifetime (and then wakes whoever waits at the same place now, as it would for real).
+void engine::futex_wake(unsigned location, int count) {
+  step(location);
+  int woken = 0;
+  while (woken < count) {
+    int waiting[threads_max];
+    int n = 0;
+    for (int i = 1; i < thread_count_; ++i) {
+      const thread& t = threads_[i];
+      if (t.now == state::asleep &&
+          memory::index_of(t.asleep_on) == memory::index_of(location)) {
+        waiting[n++] = i;
+      }
+    }
+    if (n == 0) break;
+    thread& t = threads_[waiting[choose(n)]];
+    t.now = state::ready;
+    ++woken;
+    moved();
+  }
+  tell("%s futex wake: %d woken", word(location).c_str(), woken);
+}
+
+// ---- the rest -------------------------------------------------------------------------------
+
+bool engine::mutant(const char* id) noexcept {
+  if (!mutant_ || std::strcmp(id, mutant_) != 0) return false;
+  result_.mutant_reached = true;
+  return true;
+}
+
+bool engine::keep_until_the_end(void* block) noexcept {
+  if (host_running()) return false;
+  kept_.push_back(block);
+  return true;
+}
+
+void engine::label(const char* text) {
+  if (!replaying_) return;
+  label_ = text;
+  labelled_ = 0;
+}
+
+void engine::note(const std::string& text) { tell("%s", text.c_str()); }
+
+std::string engine::word(unsigned location) const {
+  if (!replaying_) return {};
+  const auto index = static_cast<std::size_t>(memory::index_of(location));
+  if (!memory_.alive(location) || index >= words_.size()) return "(dead word)";
+  return words_[index].label;
+}
+
+void engine::tell(const char* format, ...) {
+  if (!replaying_) return;
+  std::printf("  %4ld  %-14s ", point_, me_ == 0 ? "body" : threads_[me_].name.c_str());
+  va_list arguments;
+  va_start(arguments, format);
+  std::vprintf(format, arguments);
+  va_end(arguments);
+  std::printf("\n");
+}
+
+}  // namespace weft::model
