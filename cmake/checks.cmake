@@ -16,3 +16,4 @@ endforeach()
 weft_register(check.layers.self_test
               COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_layers.py --self-test
               LABEL checks TIMEOUT 60)
+set_tests_properties(check.headers PROPERTIES PROCESSORS 2)  # it compiles on both cores

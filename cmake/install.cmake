@@ -22,12 +22,13 @@ list(JOIN WEFT_PRIVATE_LIBS " " WEFT_PC_LIBS)
 configure_file(cmake/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# How to compile one file against this build, a key and its value a line: for ./run and tools/.
+# How to compile one file against this build, a key and its value a line: for ./run and tools/, which
+# add the include folder (it may have a space in it).
 string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
 list(JOIN WEFT_SANITIZE_FLAGS " " sanitize)
 file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/flags.txt CONTENT
 "compiler ${CMAKE_CXX_COMPILER}
-cxxflags -std=c++23 ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}} ${WEFT_PC_CFLAGS} ${sanitize} -pthread -I${PROJECT_SOURCE_DIR}
+cxxflags -std=c++23 ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}} ${WEFT_PC_CFLAGS} ${sanitize} -pthread
 archive $<TARGET_FILE:weft>
 libs ${WEFT_PC_LIBS}
 active ${WEFT_ACTIVE}

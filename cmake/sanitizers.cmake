@@ -23,8 +23,16 @@ endif()
 add_compile_options(${WEFT_SANITIZE_FLAGS})
 add_link_options(${WEFT_SANITIZE_FLAGS})
 
-# A test under a sanitizer stops at the first finding.
-set(WEFT_TEST_ENVIRONMENT
-    "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
-    "UBSAN_OPTIONS=print_stacktrace=1"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+# A test under a sanitizer stops at the first finding. The symbolizer must be of the compiler's version.
+set(WEFT_TEST_ENVIRONMENT "")
+if(WEFT_SANITIZE)
+  find_program(WEFT_SYMBOLIZER NAMES llvm-symbolizer-19)
+  set(symbolizer "")
+  if(WEFT_SYMBOLIZER)
+    set(symbolizer ":external_symbolizer_path=${WEFT_SYMBOLIZER}")
+  endif()
+  set(WEFT_TEST_ENVIRONMENT
+      "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1${symbolizer}"
+      "UBSAN_OPTIONS=print_stacktrace=1${symbolizer}"
+      "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1${symbolizer}")
+endif()

@@ -111,6 +111,8 @@ if(GTest_FOUND)
 endif()
 
 # --- fuzz targets: always a replay of the corpus and of seeded mutations of it ------------------------
+# The corpus of weft/http/parser_fuzz.cpp is tests/corpus/http_parser, or tests/corpus/parser.
+file(GLOB corpora LIST_DIRECTORIES TRUE CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/corpus/*)
 foreach(layer IN LISTS WEFT_LAYERS)
   weft_files(files ${layer} fuzz)
   if(layer STREQUAL "tls" AND NOT TARGET weft_tls)
@@ -119,11 +121,15 @@ foreach(layer IN LISTS WEFT_LAYERS)
   foreach(file IN LISTS files)
     get_filename_component(stem ${file} NAME_WE)
     string(REGEX REPLACE "_fuzz$" "" name ${stem})
+    set(corpus ${PROJECT_SOURCE_DIR}/tests/corpus/${layer}_${name})
+    if(NOT corpus IN_LIST corpora)
+      set(corpus ${PROJECT_SOURCE_DIR}/tests/corpus/${name})
+    endif()
     add_executable(${layer}_${stem} ${file} tests/support/fuzz_replay.cpp)
     target_link_libraries(${layer}_${stem} PRIVATE weft::weft)
     weft_apply_warnings(${layer}_${stem})
     weft_register(${layer}.${stem}
-                  COMMAND ${layer}_${stem} ${PROJECT_SOURCE_DIR}/tests/corpus/${name}
+                  COMMAND ${layer}_${stem} ${corpus}
                   LABEL fuzz TIMEOUT 120)
     if(WEFT_FUZZ)
       add_executable(${layer}_${stem}_libfuzzer ${file})

@@ -1,8 +1,9 @@
-# The warnings of our own code, each because it has found something; users of weft do not get them.
+# The warnings of our own code, a short list; users of weft do not get them.
 set(WEFT_WARNINGS
     -Wall -Wextra
-    -Wshadow              # an inner `n` that hides the outer one has cost an afternoon before
-    -Wnon-virtual-dtor -Woverloaded-virtual
+    -Wshadow              # an inner `n` hides the outer one, and the wrong one is tested
+    -Woverloaded-virtual  # (not -Wnon-virtual-dtor: operations are never deleted through a base;
+                          # -Wall has -Wdelete-non-virtual-dtor, which looks at the deletion itself)
     -Wextra-semi
     -Wimplicit-fallthrough
     -Wunused)

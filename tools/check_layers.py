@@ -131,7 +131,8 @@ class Check:
         text = path.read_text(errors="replace")
         raw, lines = text.splitlines(), blank_out(text).splitlines()
         header = path.suffix == ".hpp"
-        internal = self.platform_file(path) or (
+        # The model checker is built into model programs only, never into a user's.
+        internal = self.platform_file(path) or inside.startswith("testing/model/") or (
             inside.startswith("os/") and any(INTERNAL.match(line) for line in raw[:12]))
 
         def allowed(number, rule):
@@ -201,7 +202,7 @@ class Check:
                     todo.append(target)
 
     def platform_or_os(self, header):
-        return header.startswith("os/") or self.platform_file(Path(header))
+        return header.startswith(("os/", "testing/model/")) or self.platform_file(Path(header))
 
     def tree(self):
         for path in sorted((self.root / "weft").rglob("*")):
@@ -245,6 +246,7 @@ def self_test(root):
         "weft/io/handle.hpp": ("#include <sys/socket.h>\n", "os-header"),
         "weft/io/leak.hpp": ('#include "weft/io/driver_uring.hpp"\n', "public-surface"),
         "weft/testing/model/engine.hpp": ('#include "weft/base/atomic.hpp"\n#include <atomic>\n', None),
+        "weft/testing/model/fiber.hpp": ("#include <ucontext.h>\n", None),
         "weft/testing/model/up.hpp": ('#include "weft/task/task.hpp"\n', "layer"),
         "weft/sim/all.hpp": ('#include "weft/runtime/worker.hpp"\n', None),
         "weft/runtime/hook.hpp": ('#include "weft/observe/tracing.hpp"\n', "layer"),

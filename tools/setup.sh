@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # setup: what ./run, ./test and .ci/run share. Sourced by bash; needs $root, the repository's folder.
 # It finds out what is missing, installs it with apt-get where it may, and builds a preset.
 
@@ -6,10 +7,12 @@ die() { say "$*"; exit 1; }
 
 jobs_max=$(nproc 2>/dev/null || echo 2)
 
-# ccache and CMake want a home that can be written; a service account often has none.
-if [ -z "${HOME:-}" ] || ! [ -w "$HOME" ]; then
-  export HOME="$root/build/home"
-  mkdir -p "$HOME"
+root=${root:?set by the caller: the folder of the repository}
+
+# ccache wants a folder that can be written; a service account often has no home.
+if [ -z "${CCACHE_DIR:-}" ] && ! { [ -n "${HOME:-}" ] && mkdir -p "${XDG_CACHE_HOME:-$HOME/.cache}/ccache" &&
+  [ -w "${XDG_CACHE_HOME:-$HOME/.cache}/ccache" ]; } 2>/dev/null; then
+  export CCACHE_DIR="$root/build/ccache"
 fi
 
 # package<TAB>what shows that it is here (a command, or a file)<TAB>why it is needed
@@ -19,6 +22,7 @@ ninja-build	ninja	runs the build
 libssl-dev	/usr/include/openssl/ssl.h	TLS
 node-llhttp	/usr/share/llhttp/llhttp.c	the HTTP/1.1 parser, as C source
 ccache	ccache	makes the next build quick'
+# shellcheck disable=SC2034  # ./test takes it
 packages_test="$packages_build
 g++	g++	the second compiler
 libgtest-dev	/usr/include/gtest/gtest.h	the tests
@@ -54,13 +58,18 @@ need() {
   fi
   local log="$root/build/apt.log"
   mkdir -p "$root/build"
-  say "installing with:$as $install"
+  say "installing with: ${as:+$as }$install"
   export DEBIAN_FRONTEND=noninteractive
-  # With the lists at hand the update is saved; they may be old, so a failure is tried again after it.
-  # The lock may be held by the system's own updates for a while.
-  $as apt-get -o DPkg::Lock::Timeout=300 ${install#apt-get} >"$log" 2>&1 </dev/null ||
-    { $as apt-get -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 </dev/null &&
-      $as apt-get -o DPkg::Lock::Timeout=300 ${install#apt-get} >>"$log" 2>&1 </dev/null; } ||
+  # The lists may be missing or old, so a failure is tried again after an update. The lock may be held
+  # by the system's own updates for a while.
+  get() {
+    # shellcheck disable=SC2086  # `as` may be empty or two words
+    $as apt-get -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+  }
+  local words
+  read -ra words <<<"${install#apt-get }"
+  : >"$log"
+  get "${words[@]}" || { get update && get "${words[@]}"; } ||
     die "$(tail -n 5 "$log")
 The packages could not be installed: is there no network? (The whole log: $log)
 Where there is one, this does it:

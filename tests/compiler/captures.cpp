@@ -191,12 +191,6 @@ task<void> functor_with_constructor() {
   expect(r == 5, "wrong value");
 }
 
-task<void> functor_chosen_by_ternary() {
-  object o(5);
-  const int r = co_await call(o.get() == 5 ? functor(o) : functor(object(6)));
-  expect(r == 5, "wrong value");
-}
-
 task<void> captureless_coroutine_in_place() {
   object o(7);
   co_await [](object x) -> task<void> {
@@ -260,6 +254,7 @@ task<void> this_capture() {
 }  // namespace
 
 std::span<const pattern> captures() {
+  using namespace built_with;
   static constexpr pattern table[] = {
       {"G1", "closure_by_value", [] { drive(by_value()); }, bad_on_gcc12},
       {"G1", "closure_by_forwarding_reference", [] { drive(by_forwarding_reference()); },
@@ -267,7 +262,8 @@ std::span<const pattern> captures() {
       {"G1", "closure_in_std_function", [] { drive(in_function_object()); }, bad_on_gcc12},
       {"G1", "closure_in_move_only_function", [] { drive(in_move_only_function()); },
        bad_on_gcc12},
-      {"G1", "closure_with_string", [] { drive(string_capture()); }, bad_on_gcc12},
+      // Seen by the heap, not by the register of objects; the thread sanitizer's heap sees nothing.
+      {"G1", "closure_with_string", [] { drive(string_capture()); }, bad_if(gcc12 && !tsan)},
       {"G1", "closure_with_shared_ptr", [] { drive(shared_pointer_capture()); }, bad_on_gcc12},
       {"G1", "closure_with_awaited_init_capture", [] { drive(awaited_init_capture()); },
        bad_on_gcc12},
@@ -286,7 +282,6 @@ std::span<const pattern> captures() {
       {"G1", "function_and_arguments", [] { drive(function_and_arguments()); }},
       {"G1", "bind_front", [] { drive(bind_front()); }},
       {"G1", "functor_with_constructor", [] { drive(functor_with_constructor()); }},
-      {"G1", "functor_chosen_by_ternary", [] { drive(functor_chosen_by_ternary()); }},
       {"G1", "captureless_coroutine_in_place", [] { drive(captureless_coroutine_in_place()); }},
       {"G1", "reference_coroutine_in_place", [] { drive(reference_coroutine_in_place()); }},
       {"G1", "coroutine_closure_named", [] { drive(named_coroutine_closure()); }},

@@ -1,9 +1,9 @@
-// Replays a fuzz target without libFuzzer, in every build: all files of the corpus folder, then seeded
-// random mutations of them. Usage: PROGRAM CORPUS_DIR [MUTATIONS] [SEED]
+// Replays a fuzz target without libFuzzer, in every build: all files of the corpus folder, then
+// seeded random mutations of them. Usage: PROGRAM CORPUS_DIR [MUTATIONS] [SEED]
 //
-// The long search is libFuzzer's (preset `fuzz`); this keeps what it found from coming back, on both
-// compilers and under every sanitizer. The mutations depend on nothing but the corpus and the seed, so the
-// same command meets the same input again.
+// The long search is libFuzzer's (preset `fuzz`); this keeps what it found from coming back, on
+// both compilers and under every sanitizer. The mutations depend on nothing but the corpus and the
+// seed, so the same command meets the same input again.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -15,7 +15,8 @@ namespace {
 std::uint64_t the_seed;
 
 class census_listener : public ::testing::EmptyTestEventListener {
-  // Appended after the printer and called before it at a test's end, so the failure is still the test's.
+  // Appended after the printer and called before it at a test's end, so the failure is still the
+  // test's.
   void OnTestEnd(const ::testing::TestInfo& test) override {
     const weft::census now = weft::live_census();
     // A failed assertion leaves the test's body early; what it then leaves alive is no news.

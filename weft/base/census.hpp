@@ -2,7 +2,7 @@
 // zero, or something leaked although no sanitizer could see it (a pooled frame, a parked job).
 //
 //   Threads  any; exact when nothing is running, a moment's estimate otherwise
-//   Cost     one relaxed add a birth and a death
+//   Cost     one relaxed add a birth and a death in builds with WEFT_CENSUS (tests), else nothing
 #pragma once
 
 #include "weft/base/atomic.hpp"
@@ -24,7 +24,11 @@ extern atomic<long> census_counts[static_cast<int>(census_kind::count_)];
 }
 
 inline void census_add(census_kind kind, long n) noexcept {
+#if WEFT_CENSUS
   detail::census_counts[static_cast<int>(kind)].fetch_add(n, order::relaxed);
+#else
+  static_cast<void>(kind), static_cast<void>(n);
+#endif
 }
 
 /// What is alive now.

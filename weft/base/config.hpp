@@ -41,6 +41,12 @@
 #define WEFT_INFINITE_TIMEOUTS 0
 #endif
 
+// Set by test builds: counts what is alive (base/census.hpp) and lets tests see every await
+// (task/await_hook.hpp).
+#ifndef WEFT_CENSUS
+#define WEFT_CENSUS 0
+#endif
+
 #define WEFT_NOINLINE __attribute__((noinline))
 #define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
 #define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)
@@ -51,4 +57,12 @@
 #define WEFT_LIFETIMEBOUND [[clang::lifetimebound]]
 #else
 #define WEFT_LIFETIMEBOUND
+#endif
+
+// A call that must not leave a frame behind. GCC has no such promise before 15; there
+// -foptimize-sibling-calls, which weft's build exports, has the same effect.
+#if defined(__clang__)
+#define WEFT_MUSTTAIL [[clang::musttail]]
+#else
+#define WEFT_MUSTTAIL
 #endif

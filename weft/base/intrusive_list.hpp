@@ -67,6 +67,10 @@ class intrusive_list {
       h = next;
     }
   }
+  template <class F>
+  void for_each(F f) const {
+    for (const hook* h = head_.next_; h != &head_; h = h->next_) f(*static_cast<const T*>(h));
+  }
   /// Moves all elements of `other` to the end of this list.
   void splice_back(intrusive_list& other) noexcept {
     if (other.empty()) return;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <expected>
+#include <source_location>
 #include <system_error>
 
 namespace weft {
@@ -30,13 +31,20 @@ std::error_code make_error_code(errc e) noexcept;
 /// Thrown by ok() in a task that does not return a result, and by value().
 class error : public std::system_error {
  public:
-  using std::system_error::system_error;
+  explicit error(std::error_code code, const char* what = "weft",
+                 std::source_location raised = std::source_location::current())
+      : std::system_error(code, what), raised_(raised) {}
+  /// Where in the user's code it was raised.
+  const std::source_location& where() const noexcept { return raised_; }
+
+ private:
+  std::source_location raised_;
 };
 
 /// The value, or throws weft::error.
 template <class T>
-T value(result<T>&& r) {
-  if (!r) throw error(r.error());
+T value(result<T>&& r, std::source_location raised = std::source_location::current()) {
+  if (!r) throw error(r.error(), "weft::value", raised);
   if constexpr (!std::is_void_v<T>) return std::move(*r);
 }
 

@@ -16,8 +16,8 @@ std::unexpected<parse_error> fail(parse_errc code) { return std::unexpected(pars
 // (RFC 9110 section 6.5.1).
 bool is_forbidden_trailer(std::string_view name) noexcept {
   constexpr std::array<std::string_view, 11> names = {
-      "content-length", "transfer-encoding", "host",          "connection", "trailer", "te",
-      "expect",         "authorization",     "content-encoding", "cookie",  "content-type"};
+      "content-length", "transfer-encoding", "host",   "connection",  "trailer", "te", "expect",
+      "authorization",  "content-encoding",  "cookie", "content-type"};
   return std::any_of(names.begin(), names.end(),
                      [&](std::string_view n) { return equals_ignore_case(n, name); });
 }
@@ -105,7 +105,8 @@ std::expected<std::size_t, parse_error> chunk_decoder::feed(std::span<const char
         }
         break;
       }
-      case state::done: break;
+      case state::done:
+        break;
     }
   }
   return at;

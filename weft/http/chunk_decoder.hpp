@@ -1,7 +1,7 @@
 // Takes the chunked transfer coding off a body, byte by byte or all at once with the same result.
 //
-// Why not llhttp for this part too: docs/decisions/0001-http-parser.md. In short: it takes a bare LF
-// at the end of the trailer section, folded trailers, Content-Length as a trailer and any number
+// Why not llhttp for this part too: docs/decisions/0001-http-parser.md. In short: it takes a bare
+// LF at the end of the trailer section, folded trailers, Content-Length as a trailer and any number
 // of leading zeros, and tells a caller too late how long a size line has become.
 #pragma once
 
@@ -34,7 +34,16 @@ class chunk_decoder {
   void reset() noexcept;
 
  private:
-  enum class state : std::uint8_t { size, extension, size_lf, data, data_cr, data_lf, trailer, done };
+  enum class state : std::uint8_t {
+    size,
+    extension,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer,
+    done
+  };
 
   std::expected<void, parse_error> size_known(std::uint64_t body_room) noexcept;
   std::expected<void, parse_error> trailer_line(const limits& limit);

@@ -1,4 +1,5 @@
-// Conditional requests (RFC 9110 section 13): what a file's version is, and whether the client has it.
+// Conditional requests (RFC 9110 section 13): what a file's version is, and whether the client has
+// it.
 #pragma once
 
 #include <weft/http/headers.hpp>
@@ -17,8 +18,8 @@ struct file_version {
   std::uint64_t inode = 0;
 };
 
-/// A strong entity tag, quoted. With the inode, because a file replaced by rename within the clock's
-/// tick, with equal size, is another file.
+/// A strong entity tag, quoted. With the inode, because a file replaced by rename within the
+/// clock's tick, with equal size, is another file.
 [[nodiscard]] std::string entity_tag(const file_version& version);
 
 /// Whole seconds, rounded down: what Last-Modified can say.

@@ -93,7 +93,8 @@ struct reader {
   }
   bool clock(int& seconds) {
     int h = 0, m = 0, s = 0;
-    if (!number(2, h) || !literal(":") || !number(2, m) || !literal(":") || !number(2, s)) return false;
+    if (!number(2, h) || !literal(":") || !number(2, m) || !literal(":") || !number(2, s))
+      return false;
     seconds = h * 3600 + m * 60 + s;
     return h < 24 && m < 60 && s <= 60;
   }
@@ -132,9 +133,11 @@ std::optional<std::int64_t> parse_date(std::string_view text) noexcept {
   if (in.literal(", ")) {
     if (!in.number(2, date.day)) return std::nullopt;
     if (in.literal(" ")) {  // Sun, 06 Nov 1994 08:49:37 GMT
-      if (!in.month(date.month) || !in.literal(" ") || !in.number(4, date.year)) return std::nullopt;
+      if (!in.month(date.month) || !in.literal(" ") || !in.number(4, date.year))
+        return std::nullopt;
     } else {  // Sunday, 06-Nov-94 08:49:37 GMT
-      if (!in.literal("-") || !in.month(date.month) || !in.literal("-") || !in.number(2, date.year)) {
+      if (!in.literal("-") || !in.month(date.month) || !in.literal("-") ||
+          !in.number(2, date.year)) {
         return std::nullopt;
       }
       date.year += date.year < 70 ? 2000 : 1900;
@@ -147,7 +150,8 @@ std::optional<std::int64_t> parse_date(std::string_view text) noexcept {
       return std::nullopt;
     }
   }
-  if (!in.rest.empty() || date.year < 1 || date.day < 1 || date.day > days_in(date.year, date.month)) {
+  if (!in.rest.empty() || date.year < 1 || date.day < 1 ||
+      date.day > days_in(date.year, date.month)) {
     return std::nullopt;
   }
   return days_of(date) * seconds_a_day + seconds;

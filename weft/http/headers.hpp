@@ -50,11 +50,14 @@ class headers {
   void clear() noexcept;
 
  private:
+  friend class request_parser;  // appends fields that llhttp has already checked byte by byte
+
   struct entry {
     std::uint32_t name_at, name_size, value_at, value_size;
   };
 
-  void append(std::string_view name, std::string_view value);  // already known to be valid
+  // Name and value are already known to be valid.
+  void append(std::string_view name, std::string_view value);
 
   std::string text_;
   std::vector<entry> index_;

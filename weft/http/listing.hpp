@@ -9,10 +9,10 @@
 namespace weft::http {
 
 struct listing_entry {
-  std::string name;                ///< as the file system gives it, any bytes
+  std::string name;  ///< as the file system gives it, any bytes
   bool directory = false;
-  std::uint64_t size = 0;          ///< bytes; not shown for a directory
-  std::int64_t modified = 0;       ///< seconds since 1970
+  std::uint64_t size = 0;     ///< bytes; not shown for a directory
+  std::int64_t modified = 0;  ///< seconds since 1970
 };
 
 /// A complete HTML page without scripts, in the order of `entries`. `url_path`: decoded, shown as

@@ -8,7 +8,18 @@ namespace weft::http {
 
 /// `other` keeps its name in request::method_name: routers may match it, the library gives it no
 /// meaning.
-enum class method : std::uint8_t { get, head, post, put, delete_, connect, options, trace, patch, other };
+enum class method : std::uint8_t {
+  get,
+  head,
+  post,
+  put,
+  delete_,
+  connect,
+  options,
+  trace,
+  patch,
+  other
+};
 
 /// The name on the wire; "" for `other`.
 [[nodiscard]] std::string_view to_string(method m) noexcept;

@@ -115,8 +115,9 @@ std::string_view media_type(std::string_view file_name) noexcept {
   std::array<char, longest_extension> buffer;
   std::transform(extension.begin(), extension.end(), buffer.begin(), to_lower);
   const std::string_view wanted(buffer.data(), extension.size());
-  const auto at = std::lower_bound(table.begin(), table.end(), wanted,
-                                   [](const entry& e, std::string_view w) { return e.extension < w; });
+  const auto at =
+      std::lower_bound(table.begin(), table.end(), wanted,
+                       [](const entry& e, std::string_view w) { return e.extension < w; });
   return at != table.end() && at->extension == wanted ? at->type : unknown;
 }
 

@@ -74,6 +74,8 @@ class request_parser {
   void next() noexcept;
 
  private:
+  struct head_sink;
+
   std::unexpected<parse_error> fail(parse_errc code) noexcept;
   std::expected<std::size_t, parse_error> feed_head(std::span<const char> bytes);
   std::expected<std::size_t, parse_error> feed_body(std::span<const char> bytes);
@@ -88,9 +90,9 @@ class request_parser {
   parse_stage stage_ = parse_stage::idle;
   parse_error error_{};
   request message_;
-  std::string head_;            // request line and fields, CRLFs included, while they are collected
-  std::size_t line_at_ = 0;     // where the unfinished line begins in head_
-  std::size_t fields_at_ = 0;   // where the field lines begin; 0: still in the request line
+  std::string head_;           // request line and fields, CRLFs included, while they are collected
+  std::size_t line_at_ = 0;    // where the unfinished line begins in head_
+  std::size_t fields_at_ = 0;  // where the field lines begin; 0: still in the request line
   std::size_t fields_ = 0;
   std::size_t blank_lines_ = 0;
   std::uint64_t body_room_ = 0;  // body bytes that may still come

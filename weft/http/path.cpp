@@ -10,14 +10,16 @@ namespace {
 
 bool is_unreserved(char c) noexcept {
   const char lower = to_lower(c);
-  return (lower >= 'a' && lower <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+  return (lower >= 'a' && lower <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_' ||
+         c == '~';
 }
 
 // Windows opens a device for these, whatever the folder and whatever comes after the first dot.
 bool is_windows_device(std::string_view segment) noexcept {
   std::string_view stem = segment.substr(0, segment.find('.'));
   while (!stem.empty() && stem.back() == ' ') stem.remove_suffix(1);
-  constexpr std::array<std::string_view, 6> names = {"con", "prn", "aux", "nul", "conin$", "conout$"};
+  constexpr std::array<std::string_view, 6> names = {"con", "prn",    "aux",
+                                                     "nul", "conin$", "conout$"};
   if (std::any_of(names.begin(), names.end(),
                   [&](std::string_view n) { return equals_ignore_case(n, stem); })) {
     return true;
@@ -27,15 +29,16 @@ bool is_windows_device(std::string_view segment) noexcept {
   if (!equals_ignore_case(port, "com") && !equals_ignore_case(port, "lpt")) return false;
   const std::string_view number = stem.substr(3);
   // The superscript digits one, two and three count as digits there.
-  return (number.size() == 1 && is_digit(number[0])) || number == "\xc2\xb9" || number == "\xc2\xb2" ||
-         number == "\xc2\xb3";
+  return (number.size() == 1 && is_digit(number[0])) || number == "\xc2\xb9" ||
+         number == "\xc2\xb2" || number == "\xc2\xb3";
 }
 
 bool is_refused(std::string_view segment, bool first, path_options options) noexcept {
   if (segment.size() > path_segment_bytes_max) return true;
   // Also "...": some systems have taken it for the folder above the folder above.
   if (segment.size() > 1 && segment.find_first_not_of('.') == std::string_view::npos) return true;
-  if (!options.hidden && segment.front() == '.' && !(first && segment == ".well-known")) return true;
+  if (!options.hidden && segment.front() == '.' && !(first && segment == ".well-known"))
+    return true;
   if (options.windows_names) return false;
   return segment.find(':') != std::string_view::npos || segment.back() == '.' ||
          segment.back() == ' ' || is_windows_device(segment);
@@ -47,7 +50,8 @@ status answer(path_errc e) noexcept {
   return e == path_errc::malformed ? status::bad_request : status::not_found;
 }
 
-std::expected<resolved_path, path_errc> resolve_path(std::string_view url_path, path_options options) {
+std::expected<resolved_path, path_errc> resolve_path(std::string_view url_path,
+                                                     path_options options) {
   if (url_path.empty() || url_path.front() != '/') return std::unexpected(path_errc::malformed);
 
   // Malformed is found first, over the whole path, so that 400 does not depend on the order.
@@ -75,11 +79,12 @@ std::expected<resolved_path, path_errc> resolve_path(std::string_view url_path, 
     rest.remove_prefix(end);
     out.directory = segment.empty() || segment == ".";
     if (out.directory) continue;
-    if (is_refused(segment, out.relative.empty(), options)) return std::unexpected(path_errc::refused);
+    if (is_refused(segment, out.relative.empty(), options))
+      return std::unexpected(path_errc::refused);
     if (!out.relative.empty()) out.relative.push_back('/');
     out.relative.append(segment);
   }
-  if (out.relative.empty()) out.relative = ".";
+  if (out.relative.empty()) out.relative.push_back('.');  // = "." trips GCC 12's -Wrestrict
   return out;
 }
 
@@ -119,7 +124,7 @@ bool is_utf8(std::string_view text) noexcept {
   while (i < text.size()) {
     const unsigned char lead = byte(i);
     std::size_t size = 0;
-    unsigned char low = 0x80;   // bounds of the second byte: they are what rules out overlong forms,
+    unsigned char low = 0x80;  // bounds of the second byte: they are what rules out overlong forms,
     unsigned char high = 0xbf;  // surrogates and code points that do not exist
     if (lead < 0x80) {
       ++i;

@@ -22,7 +22,7 @@ class request {
   std::string method_name;  ///< as sent, also when `method` is `other`
   std::string target;       ///< as sent: nothing decoded
   http::headers headers;
-  std::string body;         ///< decoded bytes that have arrived and were not taken
+  std::string body;  ///< decoded bytes that have arrived and were not taken
 
   bool keep_alive = true;         ///< the client allows another request on this connection
   bool expects_continue = false;  ///< sent "Expect: 100-continue" and waits before its body

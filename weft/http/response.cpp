@@ -24,10 +24,13 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 
 std::uint64_t length_of(const response& r) noexcept {
   switch (r.kind) {
-    case body_kind::text: return r.text.size();
-    case body_kind::file: return r.file_bytes;
+    case body_kind::text:
+      return r.text.size();
+    case body_kind::file:
+      return r.file_bytes;
     case body_kind::empty:
-    case body_kind::stream: break;
+    case body_kind::stream:
+      break;
   }
   return 0;
 }
@@ -60,7 +63,8 @@ head_result write_head(std::string& out, const response& r, const head_options& 
   const bool bodiless = never_has_body(r.status);
   const bool stream = r.kind == body_kind::stream && !bodiless;
   head_result result{options.keep_alive && !r.headers.has_token("connection", "close"),
-                     stream && http_1_1, !bodiless && !options.head_only && r.kind != body_kind::empty};
+                     stream && http_1_1,
+                     !bodiless && !options.head_only && r.kind != body_kind::empty};
   // Only the end of the connection can end such a body.
   if (stream && !http_1_1) result.keep_alive = false;
   const bool upgrade = r.status == status::switching_protocols;
@@ -93,8 +97,8 @@ head_result write_head(std::string& out, const response& r, const head_options& 
   }
   for (std::size_t i = 0; i < r.headers.size(); ++i) {
     const auto [name, value] = r.headers[i];
-    if (equals_ignore_case(name, "content-length") || equals_ignore_case(name, "transfer-encoding") ||
-        equals_ignore_case(name, "connection")) {
+    if (equals_ignore_case(name, "content-length") ||
+        equals_ignore_case(name, "transfer-encoding") || equals_ignore_case(name, "connection")) {
       continue;
     }
     append_field(out, name, value);

@@ -23,9 +23,9 @@ struct response {
   http::headers headers;
   body_kind kind = body_kind::empty;
   std::string text;
-  std::string file_path;           ///< relative to the served root, from resolve_path()
-  std::uint64_t file_at = 0;       ///< bytes
-  std::uint64_t file_bytes = 0;    ///< bytes
+  std::string file_path;         ///< relative to the served root, from resolve_path()
+  std::uint64_t file_at = 0;     ///< bytes
+  std::uint64_t file_bytes = 0;  ///< bytes
 
   /// With a text body and its Content-Type; "" sends no type.
   [[nodiscard]] static response with_text(http::status s, std::string_view type, std::string text);
@@ -38,7 +38,7 @@ struct head_options {
   http_version version = http_version::http_1_1;  ///< the request's
   bool keep_alive = true;      ///< what the server wants; write_head() may have to decide otherwise
   bool head_only = false;      ///< the request was HEAD: the head as for GET, no body after it
-  std::string_view date;       ///< from date_cache; "" writes no Date
+  std::string_view date = {};  ///< from date_cache; "" writes no Date
 };
 
 struct head_result {

@@ -7,9 +7,9 @@ namespace {
 
 bool is_host_name_byte(char c) noexcept {
   const char lower = to_lower(c);
-  return (lower >= 'a' && lower <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~' ||
-         c == '!' || c == '$' || c == '&' || c == '\'' || c == '(' || c == ')' || c == '*' || c == '+' ||
-         c == ';' || c == '=';
+  return (lower >= 'a' && lower <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_' ||
+         c == '~' || c == '!' || c == '$' || c == '&' || c == '\'' || c == '(' || c == ')' ||
+         c == '*' || c == '+' || c == ';' || c == '=';
 }
 
 bool has_only_target_bytes(std::string_view text) noexcept {
@@ -54,7 +54,8 @@ std::optional<target_parts> parse_target(method m, std::string_view target) noex
   const std::size_t scheme_end = target.find("://");
   if (scheme_end == std::string_view::npos) return std::nullopt;
   const std::string_view scheme = target.substr(0, scheme_end);
-  if (!equals_ignore_case(scheme, "http") && !equals_ignore_case(scheme, "https")) return std::nullopt;
+  if (!equals_ignore_case(scheme, "http") && !equals_ignore_case(scheme, "https"))
+    return std::nullopt;
   const std::string_view rest = target.substr(scheme_end + 3);
   const std::size_t authority_end = rest.find_first_of("/?");
   parts.form = target_form::absolute;

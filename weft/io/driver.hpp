@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "weft/base/result.hpp"
 #include "weft/os/fd.hpp"
@@ -81,14 +82,22 @@ class io_operation : public operation {
   os::socket_address* address = nullptr;  // accept: filled with the peer's, if given
   std::int64_t answer = 0;                // >= 0, or -errno; with `whole`, an error that struck
                                           // after some bytes is delivered as the error
+  std::size_t moved = 0;                  // bytes so far, also when the answer is an error
+
+  /// The answer of a `whole` operation that was stopped after it had moved some bytes: it cannot be
+  /// said that nothing happened, so it ends as completed, with this.
+  static constexpr std::int64_t answer_interrupted = INT64_MIN;
 
   void withdraw() noexcept final;
   const char* what() const noexcept final;
 
   // The driver's own.
   driver* at = nullptr;              // where it was submitted
-  io_operation* link = nullptr;      // in the driver's inbox or backlog
+  io_operation* link = nullptr;      // in the driver's inbox of withdrawals
+  io_operation* queued = nullptr;    // in the driver's backlog
   atomic<std::uint32_t> phase{0};    // meaning defined by the driver
+  std::uint32_t address_size = 0;    // accept: what the kernel says of *address
+  bool polls_first = false;          // the request in flight asks for readiness, the call comes after
 
   /// By the driver: the answer is there (or, stopped, nothing happened). The last access.
   void end(bool stopped) noexcept { finish(stopped); }
@@ -116,7 +125,8 @@ class driver {
   /// Takes a descriptor into care: makes it ready for operations on this driver or, for drivers of
   /// the same runtime, on any of them. Threads: any.
   virtual result<io_handle> attach(os::fd descriptor) noexcept = 0;
-  /// Ends what attach() began, just before the descriptor is closed. Threads: any.
+  /// Ends what attach() began, just before the descriptor is closed: all handles are closed before
+  /// the drivers of their runtime go. Threads: any.
   virtual void detach(void* state, int fd) noexcept = 0;
 
   /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before anything
@@ -130,7 +140,9 @@ class driver {
   virtual unsigned wait(std::int64_t deadline_ns) noexcept = 0;
   /// Makes the wait() in progress, or else the next one, return at once. Threads: any.
   virtual void wake() noexcept = 0;
-  /// Operations in flight that only wait() can complete. With none, a worker sleeps on a futex.
+  /// False while something may happen that only wait() can tell of (an operation in flight, or, with
+  /// epoll, a descriptor that is watched here, whose operations may come from other processors). It
+  /// turns false only by the owner's own submit(). When true, a worker may sleep on a futex.
   virtual bool idle() const noexcept = 0;
 
  protected:
@@ -141,7 +153,8 @@ class driver {
 enum class driver_kind : std::uint8_t { automatic, io_uring, epoll };
 
 /// Makes the driver of one processor. `why` (if not nullptr) receives a static text that says what was
-/// chosen and why. Errors: the kernel's, with automatic only when epoll is refused, too.
+/// chosen and why. WEFT_DRIVER=epoll or io_uring in the environment decides where the program says
+/// `automatic`. Errors: the kernel's, with automatic only when epoll is refused, too.
 result<std::unique_ptr<driver>> make_driver(driver_kind kind, std::string_view* why = nullptr) noexcept;
 
 }  // namespace weft::io

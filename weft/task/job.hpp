@@ -85,9 +85,11 @@ class operation {
   bool shielded_ = false;  // not in the stop slot: a stop waits until the shield is left
 };
 
-class job {
+/// The list of all jobs that are alive.
+struct registry_tag {};
+
+class job : public list_hook<registry_tag> {
  public:
-  struct registry_tag {};
 
   job* next = nullptr;  // link of whatever queue it is in
 
@@ -134,7 +136,6 @@ class job {
   // Set by whoever spawns; read by listings.
   std::uint64_t id = 0;
   const char* name = "";
-  list_hook<registry_tag> registry;
   std::uint16_t registry_shard = 0;
 
  protected:

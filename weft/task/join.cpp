@@ -28,7 +28,7 @@ join_state::finish_result join_state::finish() noexcept {
   WEFT_ASSERT(before != join_done, "a job ended twice");
   if (before == join_detached) return finish_result::detached;
   if (before > join_withdrawn) {
-    static_cast<join_operation*>(reinterpret_cast<operation*>(before))->finish(false);
+    static_cast<join_operation*>(reinterpret_cast<operation*>(before))->joined();
   }
   return finish_result::kept;
 }
@@ -63,6 +63,11 @@ std::coroutine_handle<> join_operation::start(promise_base& waiter) noexcept {
   if (owner.disarm(*this) == job::disarm_result::disarmed) return waiter.handle();
   finish(false);
   return std::noop_coroutine();
+}
+
+void join_operation::wait_for_unlaunched() noexcept {
+  joined_.word_.store(reinterpret_cast<std::uintptr_t>(static_cast<operation*>(this)),
+                      order::relaxed);  // published by launching the job
 }
 
 void join_operation::withdraw() noexcept {

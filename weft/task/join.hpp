@@ -45,11 +45,15 @@ class join_operation : public operation {
  public:
   explicit join_operation(join_state& joined) noexcept : joined_(joined) {}
   std::coroutine_handle<> start(promise_base& waiter) noexcept;
-  void withdraw() noexcept final;
-  const char* what() const noexcept final { return "join"; }
+  void withdraw() noexcept override;
+  const char* what() const noexcept override { return "join"; }
 
  protected:
   ~join_operation() = default;
+  /// The job has ended. By default ends the operation, too.
+  virtual void joined() noexcept { finish(false); }
+  /// For a job that is not launched yet, and a waiter that is armed: nothing can be in the way.
+  void wait_for_unlaunched() noexcept;
 
  private:
   friend class join_state;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "weft/base/result.hpp"
+#include "weft/task/awaiter.hpp"
 #include "weft/task/root.hpp"
 
 namespace weft {
@@ -137,6 +138,31 @@ auto make_job(scheduler& home, F&& f, A&&... args)
   return detail::run_root<T, std::decay_t<F>, std::decay_t<A>...>(home, std::forward<F>(f),
                                                                   std::forward<A>(args)...)
       .promise();
+}
+
+namespace detail {
+
+template <class T, class A>
+task<T> await_one(A* awaitable) {
+  co_return co_await std::move(*awaitable);
+}
+
+template <class T, class A>
+root<T> run_awaitable(scheduler&, A* awaitable) {
+  if constexpr (is_task<A>) {
+    co_await root_await<T>(std::move(*awaitable));
+  } else {
+    co_await root_await<T>(await_one<T>(awaitable));
+  }
+}
+
+}  // namespace detail
+
+/// Makes a job that awaits an object which somebody else keeps alive: of block_on(), of a timeout.
+template <class A>
+auto make_awaiting_job(scheduler& home, A& awaitable)
+    -> detail::root_promise<await_result_t<A&&>>& {
+  return detail::run_awaitable<await_result_t<A&&>>(home, &awaitable).promise();
 }
 
 inline void launch(job& made) noexcept {

@@ -40,6 +40,7 @@ class result_slot {
   result_slot& operator=(const result_slot&) = delete;
 
   template <class... A>
+    requires std::is_reference_v<T> || std::is_constructible_v<stored, A&&...>
   void set_value(A&&... a) {
     clear();
     if constexpr (std::is_reference_v<T>) {

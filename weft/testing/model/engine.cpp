@@ -55,7 +55,7 @@ using u64 = unsigned long long;
 }  // namespace
 
 engine::engine() = default;
-engine::~engine() = default;
+engine::~engine() { std::free(kept_); }
 
 // ---- one execution --------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ void engine::body_main() {
 void engine::thread_main() {
   thread& self = threads_[me_];
   self.f();
-  tell("ends");
+  if (replaying_) tell("ends");
   self.now = state::done;
   moved();
   reschedule(false);
@@ -94,6 +94,7 @@ void engine::execute() {
   preemptions_ = stale_ = spurious_ = 0;
   steps_ = 0;
   ran_ = false;
+  winding_down_ = false;
   label_.clear();
   words_.clear();
   for (thread& t : threads_) {
@@ -108,9 +109,11 @@ void engine::execute() {
     words_.push_back({threads_[0].created++, "static." + std::to_string(i)});
   }
   threads_[0].stack.prepare(&enter_fiber);
+  executing_ = true;
   host_.switch_to(threads_[0].stack);
-  for (void* block : kept_) std::free(block);
-  kept_.clear();
+  executing_ = false;
+  for (std::size_t i = 0; i < kept_count_; ++i) std::free(kept_[i]);
+  kept_count_ = 0;
   for (int i = 1; i < thread_count_; ++i) threads_[i].f = nullptr;
   ++result_.executions;
   result_.steps += steps_;
@@ -120,7 +123,7 @@ void engine::fail(std::string why) {
   result_.bug = true;
   result_.why = std::move(why);
   result_.schedule = schedule();
-  tell("BUG: %s", result_.why.c_str());
+  if (replaying_) tell("BUG: %s", result_.why.c_str());
   threads_[me_].stack.switch_to(host_);
   std::abort();  // a failed execution is never resumed
 }
@@ -220,7 +223,7 @@ int engine::choose(int offered) {
     if (taken >= offered) fail("the schedule does not fit this model");
     return taken;
   }
-  if (offered <= 1) return 0;
+  if (offered <= 1 || winding_down_) return 0;
   if (position_ == path_.size()) path_.push_back({point, offered, 0});
   const choice& c = path_[position_];
   if (c.point != point || c.offered != offered) {
@@ -238,7 +241,7 @@ int engine::choose_stale(int offered) {
 }
 
 bool engine::choose_spurious() {
-  const bool offer = replaying_ || spurious_ < within_.spurious;
+  const bool offer = me_ != 0 && (replaying_ || spurious_ < within_.spurious);
   if (!choose(offer ? 2 : 1)) return false;
   ++spurious_;
   return true;
@@ -254,7 +257,8 @@ void engine::add_thread(std::string name, std::function<void()> f) {
   threads_[i].f = std::move(f);
 }
 
-int engine::run_threads() {
+int engine::run_threads(bool explore) {
+  winding_down_ = !explore;
   if (me_ != 0) fail("model.run() belongs in the model's body");
   ran_ = true;
   for (int i = 1; i < thread_count_; ++i) {
@@ -354,7 +358,7 @@ void engine::moved() {
 
 void engine::pause() {
   if (me_ == 0) fail("the model's body spins, but no thread runs meanwhile");
-  tell("steps back");
+  if (replaying_) tell("steps back");
   count_step();
   threads_[me_].stepped_back = true;
   reschedule(false);
@@ -370,7 +374,7 @@ unsigned engine::create(std::uint64_t initial) {
   w.key = static_cast<unsigned>(me_) * 65536 + threads_[me_].created++;
   w.users = 0;
   if (replaying_) {
-    w.label = label_.empty() ? "word " + std::to_string(words_.size() - 1)
+    w.label = label_.empty() ? "word " + std::to_string(index)
                              : label_ + "." + std::to_string(labelled_++);
     tell("constructs %s = %llu", w.label.c_str(), static_cast<u64>(initial));
   }
@@ -378,7 +382,7 @@ unsigned engine::create(std::uint64_t initial) {
 }
 
 void engine::destroy(unsigned location) {
-  tell("destroys %s", word(location).c_str());
+  if (replaying_) tell("destroys %s", word(location).c_str());
   memory_.destroy(me_, location);
 }
 
@@ -386,14 +390,14 @@ std::uint64_t engine::load(unsigned location, order o) {
   step(location);
   const int age = choose_stale(memory_.readable(me_, location, o));
   const std::uint64_t v = memory_.read(me_, location, o, age);
-  tell("%s load %s -> %#llx%s", word(location).c_str(), text(o), static_cast<u64>(v),
+  if (replaying_) tell("%s load %s -> %#llx%s", word(location).c_str(), text(o), static_cast<u64>(v),
        age ? " (stale)" : "");
   return v;
 }
 
 void engine::store(unsigned location, std::uint64_t value, order o) {
   step(location);
-  tell("%s store %s <- %#llx", word(location).c_str(), text(o), static_cast<u64>(value));
+  if (replaying_) tell("%s store %s <- %#llx", word(location).c_str(), text(o), static_cast<u64>(value));
   memory_.write(me_, location, value, o);
   moved();
 }
@@ -404,7 +408,7 @@ std::uint64_t engine::update(unsigned location, hook::rmw kind, std::uint64_t op
   memory_.readable(me_, location, o);  // the lifetime check
   const std::uint64_t old = memory_.peek(location, 0);
   const std::uint64_t v = apply(kind, old, operand, bytes);
-  tell("%s %s %s %#llx: %#llx -> %#llx", word(location).c_str(), text(kind), text(o),
+  if (replaying_) tell("%s %s %s %#llx: %#llx -> %#llx", word(location).c_str(), text(kind), text(o),
        static_cast<u64>(operand), static_cast<u64>(old), static_cast<u64>(v));
   memory_.read_and_write(me_, location, v, o);
   if (v != old) moved();
@@ -427,7 +431,7 @@ bool engine::compare_exchange(unsigned location, std::uint64_t& expected, std::u
   const std::uint64_t seen = memory_.peek(location, age);
   const bool fits = age == 0 && seen == expected;
   const bool spurious = fits && weak && choose_spurious();
-  tell("%s compare_exchange%s %s/%s %#llx -> %#llx: %s, was %#llx%s", word(location).c_str(),
+  if (replaying_) tell("%s compare_exchange%s %s/%s %#llx -> %#llx: %s, was %#llx%s", word(location).c_str(),
        weak ? "_weak" : "", text(success), text(failure), static_cast<u64>(expected),
        static_cast<u64>(desired), spurious ? "FAILS FOR NOTHING" : fits ? "done" : "fails",
        static_cast<u64>(seen), age ? " (stale)" : "");
@@ -444,13 +448,13 @@ bool engine::compare_exchange(unsigned location, std::uint64_t& expected, std::u
 // Fences below seq_cst change only what their own thread knows: no reason to switch.
 void engine::fence(order o) {
   if (o == order::seq_cst) step_shared();
-  tell("fence %s", text(o));
+  if (replaying_) tell("fence %s", text(o));
   memory_.fence(me_, o);
 }
 
 void engine::heavy_fence() {
   step_shared();
-  tell("heavy fence");
+  if (replaying_) tell("heavy fence");
   memory_.heavy_fence(me_, thread_count_);
 }
 
@@ -462,20 +466,20 @@ bool engine::futex_wait(unsigned location, std::uint32_t expected) {
   // The kernel compares under the lock that a waker takes: it sees the newest value.
   const auto value = static_cast<std::uint32_t>(memory_.read(me_, location, order::relaxed, 0));
   if (value != expected) {
-    tell("%s futex wait: value is %#x already", word(location).c_str(), value);
+    if (replaying_) tell("%s futex wait: value is %#x already", word(location).c_str(), value);
     return true;
   }
   if (choose_spurious()) {
-    tell("%s futex wait: WAKES FOR NOTHING", word(location).c_str());
+    if (replaying_) tell("%s futex wait: WAKES FOR NOTHING", word(location).c_str());
     return true;
   }
-  tell("%s futex wait: sleeps while it is %#x", word(location).c_str(), expected);
+  if (replaying_) tell("%s futex wait: sleeps while it is %#x", word(location).c_str(), expected);
   thread& self = threads_[me_];
   self.now = state::asleep;
   self.asleep_on = location;
   moved();
   reschedule(false);
-  tell("woken");
+  if (replaying_) tell("woken");
   if (memory_.alive(location)) memory_.read(me_, location, order::relaxed, 0);
   return true;
 }
@@ -501,7 +505,7 @@ void engine::futex_wake(unsigned location, int count) {
     ++woken;
     moved();
   }
-  tell("%s futex wake: %d woken", word(location).c_str(), woken);
+  if (replaying_) tell("%s futex wake: %d woken", word(location).c_str(), woken);
 }
 
 // ---- the rest -------------------------------------------------------------------------------
@@ -513,8 +517,13 @@ bool engine::mutant(const char* id) noexcept {
 }
 
 bool engine::keep_until_the_end(void* block) noexcept {
-  if (host_running()) return false;
-  kept_.push_back(block);
+  if (!executing_) return false;
+  if (kept_count_ == kept_room_) {
+    kept_room_ = kept_room_ ? 2 * kept_room_ : 256;
+    kept_ = static_cast<void**>(std::realloc(kept_, kept_room_ * sizeof(void*)));
+    if (!kept_) std::abort();
+  }
+  kept_[kept_count_++] = block;
   return true;
 }
 
@@ -524,7 +533,9 @@ void engine::label(const char* text) {
   labelled_ = 0;
 }
 
-void engine::note(const std::string& text) { tell("%s", text.c_str()); }
+void engine::note(const std::string& text) {
+  if (replaying_) tell("%s", text.c_str());
+}
 
 std::string engine::word(unsigned location) const {
   if (!replaying_) return {};
@@ -534,7 +545,6 @@ std::string engine::word(unsigned location) const {
 }
 
 void engine::tell(const char* format, ...) {
-  if (!replaying_) return;
   std::printf("  %4ld  %-14s ", point_, me_ == 0 ? "body" : threads_[me_].name.c_str());
   va_list arguments;
   va_start(arguments, format);

@@ -66,7 +66,8 @@ class engine {
 
   // What a model's body calls.
   void add_thread(std::string name, std::function<void()> f);
-  int run_threads();  // until none can move; how many sleep
+  /// Until none can move. Without `explore` in one order only. Result: how many sleep.
+  int run_threads(bool explore);
   void outcome(const std::string& text) { result_.outcomes.insert(text); }
   bool mutant(const char* id) noexcept;
   void label(const char* text);
@@ -160,13 +161,17 @@ class engine {
   int spurious_ = 0;
   long steps_ = 0;
   bool ran_ = false;
+  bool winding_down_ = false;  // no choices any more
 
   std::vector<name_of_word> words_;    // by index
   std::vector<bool> shared_[threads_max];
   bool learned_ = false;               // a shared word was met for the first time: start over
   std::string label_;
   unsigned labelled_ = 0;
-  std::vector<void*> kept_;
+  void** kept_ = nullptr;  // a bare array: operator delete fills it, and must not call itself
+  std::size_t kept_count_ = 0;
+  std::size_t kept_room_ = 0;
+  bool executing_ = false;
   std::chrono::steady_clock::time_point started_;
 };
 

@@ -33,9 +33,16 @@ void join_range(std::int16_t* to, const std::int16_t* from, int blocks) noexcept
 
 }  // namespace
 
+int memory::in_use() const noexcept {
+  return (threads_max + location_count_ + join_step - 1) / join_step * join_step;
+}
+
 void memory::join_all(view& to, const view& from) const noexcept {
-  const int used = threads_max + location_count_;
-  join_range(to.at, from.at, (used + join_step - 1) / join_step);
+  join_range(to.at, from.at, std::min(in_use(), from.used) / join_step);
+}
+
+void memory::copy(view& to, const view& from) const noexcept {
+  std::memcpy(to.at, from.at, static_cast<std::size_t>(in_use()) * sizeof(to.at[0]));
 }
 
 void memory::join_places(view& to, const view& from) const noexcept {
@@ -45,15 +52,22 @@ void memory::join_places(view& to, const view& from) const noexcept {
   std::memcpy(to.at, clocks, sizeof clocks);
 }
 
-view* memory::new_view() {
+view* memory::new_copy(const view& of) {
   const std::size_t block = views_used_ / pool_block;
   if (block == views_pool_.size()) views_pool_.push_back(std::make_unique<view[]>(pool_block));
-  return &views_pool_[block][views_used_++ % pool_block];
+  view* v = &views_pool_[block][views_used_++ % pool_block];
+  v->used = in_use();
+  copy(*v, of);
+  return v;
 }
 
 void memory::reset(const std::vector<std::uint64_t>& statics) {
-  for (thread_views& v : views_) std::memset(static_cast<void*>(&v), 0, sizeof v);
-  std::memset(&seq_cst_, 0, sizeof seq_cst_);
+  const std::size_t bytes = static_cast<std::size_t>(in_use()) * sizeof(std::int16_t);
+  for (thread_views& v : views_) {
+    for (view* one : {&v.known, &v.acquirable, &v.released}) std::memset(one->at, 0, bytes);
+    v.has_released = false;
+  }
+  std::memset(seq_cst_.at, 0, bytes);
   for (int i = 0; i < location_count_; ++i) {
     location& l = locations_[static_cast<std::size_t>(i)];
     l.messages.clear();
@@ -76,8 +90,8 @@ void memory::tick(int t) {
 }
 
 void memory::start(int child, int parent) {
-  views_[child].known = views_[parent].known;
-  views_[child].acquirable = views_[parent].known;
+  copy(views_[child].known, views_[parent].known);
+  copy(views_[child].acquirable, views_[parent].known);
   views_[child].has_released = false;
   views_[child].known.clock(child) = 1;
   tick(parent);
@@ -188,8 +202,7 @@ void memory::append(int t, location& l, int index, std::uint64_t value, order o,
   const view* own = releases(o) ? &v.known : v.has_released ? &v.released : nullptr;
   const view* carries = sequence;
   if (own) {
-    view* joined = new_view();
-    *joined = *own;
+    view* joined = new_copy(*own);
     if (sequence) join_all(*joined, *sequence);
     carries = joined;
   }
@@ -217,7 +230,7 @@ void memory::fence(int t, order o) {
     join_places(seq_cst_, v.known);
   }
   if (releases(o)) {
-    v.released = v.known;
+    copy(v.released, v.known);
     v.has_released = true;
     tick(t);
   }
@@ -227,7 +240,7 @@ void memory::fence(int t, order o) {
 // other threads get no order between each other from it, so they see only what stood in S before.
 void memory::heavy_fence(int t, int thread_count) {
   fence(t, order::seq_cst);
-  const view before = seq_cst_;
+  const view before = seq_cst_;  // whole copies: this is rare
   view after = seq_cst_;
   for (int i = 1; i < thread_count; ++i) {
     if (i == t) continue;

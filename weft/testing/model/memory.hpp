@@ -35,7 +35,8 @@ inline constexpr int locations_max = 504;  // alive at the same moment
 /// Clocks first, then a timestamp for each location.
 struct view {
   static constexpr int width = threads_max + locations_max;
-  std::int16_t at[width];
+  std::int16_t at[width] = {};
+  int used = width;  // what follows is zero, whatever stands there
 
   std::int16_t& clock(int thread) noexcept { return at[thread]; }
   std::int16_t& place(int location) noexcept { return at[threads_max + location]; }
@@ -118,7 +119,10 @@ class memory {
   void tick(int t);
   void join_all(view& to, const view& from) const noexcept;
   void join_places(view& to, const view& from) const noexcept;
-  view* new_view();
+  // Between views of threads, which are zero behind what is in use.
+  void copy(view& to, const view& from) const noexcept;
+  view* new_copy(const view& of);
+  int in_use() const noexcept;
 
   thread_views views_[threads_max];
   view seq_cst_;

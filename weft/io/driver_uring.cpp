@@ -1,0 +1,407 @@
+// Who does what, by one owner at a time unless it says otherwise
+//   submit     arms the operation in its job and fills an entry; without a free entry it hands the
+//              queue over, and if even that fails, leaves the operation in the backlog.
+//   wait       looks at the completions that are there, at the withdrawals, at the backlog; then hands
+//              over all entries and waits, in one call; then looks again. What the second look fills
+//              in (the rest of a long send, a cancel) goes with the next call.
+//   withdraw   (any thread) puts the operation into the inbox, rings the bell.
+//   wake       (any thread) rings the bell, an eventfd that a poll in the ring watches.
+//
+//   The word and the inbox of withdrawals: withdrawals.hpp. On top of it:
+//   I4  An operation has at most one entry or request in the kernel at a time, or is in the backlog, or
+//       is over. Its user_data is its address; its end comes only with the completion of that request.
+//   I5  A cancel names its target by that address, and may be handed over after the target has ended
+//       and a new operation was made at the same address. It is harmless: the new one's entry comes
+//       later in the queue, so the cancel is done before the new one exists for the kernel; and
+//       an operation that waits in uncancelled_ for an entry is not ended before it leaves.
+//   I6  While operations are in flight wait() is what the worker sleeps in (idle()), and the bell is
+//       armed whenever wait() blocks without limit.
+//   P3  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
+//       before. The inbox is looked into after the clearing, so a push whose ring found rung_ set
+//       already is seen in the same wait().
+//   ECANCELED without a withdrawal is what the kernel says when the thread that started the request
+//   has ended; the operation is started again.
+//   EAGAIN is said by older kernels for non-blocking sockets: a poll for the direction comes first then.
+// Rejected: SINGLE_ISSUER and DEFER_TASKRUN (0-12 % faster here, but completions of a ring that is
+// handed over would never come); MSG_WAITALL for `whole` (hides an error behind the bytes before it);
+// linked time-outs (a timeout is a stop from the timer, like any other).
+#include "weft/io/driver_uring.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <new>
+
+#include "weft/base/time.hpp"
+#include "weft/io/attempt.hpp"
+#include "weft/os/clock.hpp"
+
+namespace weft::io {
+namespace {
+
+// user_data: the address of an operation, or one of these, which no address is.
+constexpr std::uint64_t tag_bell = 1;
+constexpr std::uint64_t tag_cancel = 2;
+constexpr std::uint64_t tag_probe = 3;
+
+constexpr std::int64_t probe_timeout_ns = 1'000'000'000;
+constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel has no memory for a request
+constexpr std::size_t bytes_max = std::size_t{1} << 30;  // of one request
+constexpr std::uint32_t parts_max = 1024;                // of one request (UIO_MAXIOV)
+
+std::uint64_t tag_of(const io_operation& op) noexcept {
+  return reinterpret_cast<std::uint64_t>(&op);
+}
+
+void fill_poll(io_uring_sqe& e, int fd, unsigned events) noexcept {
+  e.opcode = IORING_OP_POLL_ADD;
+  e.fd = fd;
+  if constexpr (std::endian::native == std::endian::big) events = events << 16 | events >> 16;
+  e.poll32_events = events;
+}
+
+unsigned poll_events(io_code code) noexcept {
+  switch (code) {
+    case io_code::accept:
+    case io_code::receive:
+    case io_code::wait_readable:
+      return POLLIN | POLLRDHUP;
+    case io_code::connect:
+    case io_code::send:
+    case io_code::send_vector:
+    case io_code::wait_writable:
+      return POLLOUT;
+  }
+  return 0;
+}
+
+std::size_t total_of(const io_operation& op) noexcept {
+  if (op.code != io_code::send_vector) return op.length;
+  std::size_t total = 0;
+  for (std::uint32_t i = 0; i < op.part_count; ++i) total += op.parts[i].size;
+  return total;
+}
+
+}  // namespace
+
+std::unique_ptr<uring_driver> uring_driver::make(unsigned entries, uring_refusal& refusal) noexcept {
+  std::unique_ptr<uring_driver> made(new (std::nothrow) uring_driver);
+  if (!made) {
+    refusal = {uring_stage::memory, ENOMEM};
+    return nullptr;
+  }
+  if (!made->ring_.open(entries, refusal) || !made->round_trip(refusal)) return nullptr;
+  made->bell_ = os::fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made->bell_) {
+    refusal = {uring_stage::wake, errno};
+    return nullptr;
+  }
+  return made;
+}
+
+uring_driver::~uring_driver() {
+  WEFT_ASSERT(in_flight_ == 0, "a driver went before the operations in flight on it; stop them first");
+}
+
+bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
+  io_uring_sqe& nop = ring_.next_entry();
+  nop.opcode = IORING_OP_NOP;
+  nop.user_data = tag_probe;
+  int error = ring_.enter(1, 1, probe_timeout_ns);
+  bool came_back = false;
+  ring_.reap([&](std::uint64_t tag, int res, unsigned) {
+    came_back = came_back || tag == tag_probe;
+    if (res < 0) error = res;
+  });
+  if (came_back && error >= 0) return true;
+  refusal = {uring_stage::round_trip, error < 0 ? -error : ETIMEDOUT};
+  return false;
+}
+
+result<io_handle> uring_driver::attach(os::fd descriptor) noexcept {
+  return io_handle(std::move(descriptor), this, nullptr);  // a ring needs no state beside it
+}
+
+void uring_driver::detach(void*, int) noexcept {}
+
+submitted uring_driver::submit(io_operation& op, promise_base& waiter) noexcept {
+  job& owner = *waiter.owner();
+  if (owner.stop_requested() && !owner.shielded()) return submitted::stopped;
+  op.at = this;
+  op.moved = 0;
+  op.polls_first = false;
+  withdrawals::prepare(op);
+  if (owner.arm(op, waiter) == job::arm_result::stopped) return submitted::stopped;
+  ++in_flight_;
+  issue(op);
+  return submitted::pending;
+}
+
+void uring_driver::withdraw(io_operation& op) noexcept {
+  if (asked_.ask(op) == withdrawals::ask_result::queued) wake();
+}
+
+// --- Handing over
+
+bool uring_driver::has_room() noexcept {
+  if (ring_.has_room()) return true;
+  ring_.enter(ring_.unsubmitted(), 0, 0);  // what it says shows in whether there is room now
+  return ring_.has_room();
+}
+
+void uring_driver::issue(io_operation& op) noexcept {
+  // Behind those that wait already, or a small ring would starve them.
+  if (!backlog_.empty() || !has_room()) return backlog_.push(op);
+  fill(ring_.next_entry(), op);
+}
+
+void uring_driver::fill(io_uring_sqe& e, io_operation& op) noexcept {
+  e.user_data = tag_of(op);
+  e.fd = op.handle->fd();
+  if (op.polls_first) {
+    fill_poll(e, e.fd, poll_events(op.code));
+    return;
+  }
+  switch (op.code) {
+    case io_code::accept:
+      e.opcode = IORING_OP_ACCEPT;
+      e.accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+      if (op.address != nullptr) {
+        op.address_size = os::socket_address::capacity;
+        e.addr = reinterpret_cast<std::uint64_t>(op.address->data());
+        e.addr2 = reinterpret_cast<std::uint64_t>(&op.address_size);
+      }
+      return;
+    case io_code::connect:
+      e.opcode = IORING_OP_CONNECT;
+      e.addr = reinterpret_cast<std::uint64_t>(op.address->data());
+      e.off = op.address->size();
+      return;
+    case io_code::receive:
+    case io_code::send:
+      e.opcode = op.code == io_code::send ? IORING_OP_SEND : IORING_OP_RECV;
+      e.msg_flags = op.code == io_code::send ? MSG_NOSIGNAL : 0;
+      e.addr = reinterpret_cast<std::uint64_t>(op.buffer) + op.moved;
+      e.len = static_cast<unsigned>(std::min(op.length - op.moved, bytes_max));
+      return;
+    case io_code::send_vector:
+      fill_parts(e, op);
+      return;
+    case io_code::wait_readable:
+    case io_code::wait_writable:
+      fill_poll(e, e.fd, poll_events(op.code));
+      return;
+  }
+}
+
+void uring_driver::fill_parts(io_uring_sqe& e, io_operation& op) noexcept {
+  std::size_t skip = op.moved;
+  std::uint32_t first = 0;
+  while (first < op.part_count && skip >= op.parts[first].size) skip -= op.parts[first++].size;
+  if (skip == 0) {
+    msghdr& header = ring_.header_of(e);  // the kernel copies it when it takes the entry
+    header = msghdr{};
+    header.msg_iov = reinterpret_cast<iovec*>(const_cast<io_part*>(op.parts + first));
+    header.msg_iovlen = std::min(op.part_count - first, parts_max);
+    e.opcode = IORING_OP_SENDMSG;
+    e.msg_flags = MSG_NOSIGNAL;
+    e.addr = reinterpret_cast<std::uint64_t>(&header);
+    e.len = 1;
+    return;
+  }
+  // The rest of a part that was sent in part goes alone: the caller's list is not ours to change.
+  const io_part& part = op.parts[first];
+  e.opcode = IORING_OP_SEND;
+  e.msg_flags = MSG_NOSIGNAL | (first + 1 < op.part_count ? MSG_MORE : 0);
+  e.addr = reinterpret_cast<std::uint64_t>(part.data) + skip;
+  e.len = static_cast<unsigned>(std::min(part.size - skip, bytes_max));
+}
+
+// --- Taking answers
+
+void uring_driver::reap() noexcept {
+  ring_.reap([this](std::uint64_t tag, int res, unsigned flags) {
+    if (tag == tag_bell) {
+      rang(res, flags);
+    } else if (tag != tag_cancel) {  // a cancel's own answer: its target's says it all
+      completed(*reinterpret_cast<io_operation*>(tag), res);
+    }
+  });
+}
+
+void uring_driver::completed(io_operation& op, int res) noexcept {
+  const bool polled = std::exchange(op.polls_first, false);
+  const bool asked = asked_.was_asked(op);
+  switch (res) {
+    case -ECANCELED:
+    case -EINTR:
+      if (asked) return end(op, true);
+      return issue(op);
+    case -EAGAIN:
+    case -EINPROGRESS:
+    case -EALREADY:
+      if (asked) return end(op, true);
+      op.polls_first = true;
+      return issue(op);
+    default: break;
+  }
+  if (polled && res >= 0) {  // ready now; the call itself comes next
+    if (asked) return end(op, true);
+    return issue(op);
+  }
+  op.answer = res;
+  switch (op.code) {
+    case io_code::accept:
+      if (res < 0 && is_connection_error(-res)) return asked ? end(op, true) : issue(op);
+      if (res >= 0 && op.address != nullptr) op.address->set_size(op.address_size);
+      break;
+    case io_code::connect:
+      if (res == -EISCONN) op.answer = 0;  // it was told to wait, and is connected now
+      break;
+    case io_code::receive:
+    case io_code::send:
+    case io_code::send_vector:
+      if (res >= 0) return moved_some(op, res);
+      break;
+    case io_code::wait_readable:
+    case io_code::wait_writable:
+      if (res > 0) op.answer = 0;
+      break;
+  }
+  end(op, false);
+}
+
+void uring_driver::moved_some(io_operation& op, int bytes) noexcept {
+  op.moved += static_cast<std::size_t>(bytes);
+  op.answer = static_cast<std::int64_t>(op.moved);
+  if (!op.whole || bytes == 0 || op.moved >= total_of(op)) return end(op, false);
+  if (asked_.was_asked(op)) return end(op, true);
+  issue(op);
+}
+
+void uring_driver::end(io_operation& op, bool stopped) noexcept {
+  if (stopped && op.whole && op.moved != 0) {  // it had an effect, which must not be denied
+    op.answer = io_operation::answer_interrupted;
+    stopped = false;
+  }
+  switch (asked_.finish(op, stopped)) {
+    case withdrawals::finish_result::end_it: return end_now(op, stopped);
+    case withdrawals::finish_result::wait_for_inbox: return;  // take_withdrawals() ends it
+  }
+}
+
+void uring_driver::end_now(io_operation& op, bool stopped) noexcept {
+  --in_flight_;
+  ++ended_;
+  op.end(stopped);
+}
+
+void uring_driver::take_withdrawals() noexcept {
+  while (io_operation* op = uncancelled_ != nullptr ? uncancelled_ : asked_.take()) {
+    for (uncancelled_ = op; op != nullptr; op = uncancelled_) {
+      if (!has_room()) return;  // what is left stays as if it were in the inbox (I5)
+      uncancelled_ = op->link;
+      switch (asked_.look(*op)) {
+        case withdrawals::look_result::cancel_it: {
+          // Finds nothing if the operation is in the backlog; prepare() looks there next.
+          io_uring_sqe& e = ring_.next_entry();
+          e.opcode = IORING_OP_ASYNC_CANCEL;
+          e.fd = -1;
+          e.addr = tag_of(*op);
+          e.user_data = tag_cancel;
+          break;
+        }
+        case withdrawals::look_result::end_it: end_now(*op, false); break;
+        case withdrawals::look_result::end_stopped: end_now(*op, true); break;
+      }
+    }
+  }
+}
+
+// --- Waiting
+
+/// Everything that can be done before the kernel is asked.
+void uring_driver::prepare() noexcept {
+  reap();
+  take_withdrawals();
+  while (!backlog_.empty() && has_room()) {
+    io_operation& op = *backlog_.pop();
+    if (asked_.was_asked(op)) {
+      end(op, true);
+    } else {
+      fill(ring_.next_entry(), op);
+    }
+  }
+  if (!bell_armed_ && has_room()) arm_bell();
+}
+
+unsigned uring_driver::wait(std::int64_t deadline_ns) noexcept {
+  ended_ = 0;
+  rang_ = false;
+  prepare();
+  for (;;) {
+    const unsigned filled = ring_.unsubmitted();
+    const bool block = ended_ == 0 && !rang_ && deadline_ns > 0;
+    if (!block && filled == 0 && !ring_.wants_call()) return ended_;
+    std::int64_t timeout_ns = 0;
+    if (block) {
+      timeout_ns = -1;
+      if (deadline_ns != never_ns) {
+        timeout_ns = std::max<std::int64_t>(0, deadline_ns - os::monotonic_ns());
+      }
+      const bool stuck = !bell_armed_ || !backlog_.empty() || uncancelled_ != nullptr;
+      if (stuck && (timeout_ns < 0 || timeout_ns > retry_ns)) timeout_ns = retry_ns;
+    }
+    const int taken = ring_.enter(filled, block ? 1 : 0, timeout_ns);
+    prepare();
+    if (ended_ != 0 || rang_ || !block) return ended_;
+    if (deadline_ns != never_ns && os::monotonic_ns() >= deadline_ns) return 0;
+    switch (taken) {
+      case -EAGAIN:
+      case -EBUSY:  // no memory for a request now: wait for others to end, but not for long
+        if (!ring_.has_completion()) ring_.enter(0, 1, retry_ns);
+        prepare();
+        if (ended_ != 0 || rang_) return ended_;
+        break;
+      default:
+        WEFT_ASSERT(taken >= 0 || taken == -EINTR || taken == -ETIME,
+                    "io_uring_enter failed: was a descriptor of weft's closed?");
+    }
+  }
+}
+
+void uring_driver::wake() noexcept {
+  if (rung_.exchange(1, order::acq_rel) != 0) return;  // P3
+  const std::uint64_t one = 1;
+  const auto n = write(bell_.get(), &one, sizeof one);
+  WEFT_ASSERT(n == sizeof one, "the driver's eventfd cannot be written to: was it closed?");
+}
+
+void uring_driver::arm_bell() noexcept {
+  io_uring_sqe& e = ring_.next_entry();
+  fill_poll(e, bell_.get(), POLLIN);
+  e.user_data = tag_bell;
+  if (bell_multishot_) e.len = IORING_POLL_ADD_MULTI;
+  bell_armed_ = true;
+}
+
+void uring_driver::rang(int res, unsigned flags) noexcept {
+  if ((flags & IORING_CQE_F_MORE) == 0) bell_armed_ = false;
+  if (res < 0) {  // refused, or its thread has ended: what was rung meanwhile rings the next poll
+    if (res == -EINVAL) bell_multishot_ = false;
+    return;
+  }
+  if (!bell_armed_) {  // emptied, or the next poll would fire for the old ring
+    std::uint64_t rings = 0;
+    static_cast<void>(read(bell_.get(), &rings, sizeof rings));
+  }
+  rung_.exchange(0, order::acq_rel);  // P3; after the read, or the ring of a waker between is lost
+  rang_ = true;
+}
+
+}  // namespace weft::io

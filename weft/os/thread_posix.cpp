@@ -1,0 +1,112 @@
+#include <pthread.h>
+#include <sched.h>
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "weft/base/assert.hpp"
+#include "weft/base/census.hpp"
+#include "weft/base/spin_lock.hpp"
+#include "weft/os/error.hpp"
+#include "weft/os/thread.hpp"
+
+namespace weft {
+
+void spin_wait_yield() noexcept { ::sched_yield(); }
+
+namespace os {
+namespace {
+
+constexpr std::size_t name_bytes_max = 16;  // with the final NUL: what pthread_setname_np takes
+
+struct beginning {
+  void (*entry)(void*);
+  void* argument;
+  char name[name_bytes_max];
+};
+
+void copy_name(char (&to)[name_bytes_max], std::string_view name) noexcept {
+  const std::size_t n = name.size() < name_bytes_max - 1 ? name.size() : name_bytes_max - 1;
+  std::memcpy(to, name.data(), n);
+  to[n] = '\0';
+}
+
+void* begin(void* raw) {
+  const std::unique_ptr<beginning> how(static_cast<beginning*>(raw));
+  ::pthread_setname_np(::pthread_self(), how->name);
+  how->entry(how->argument);
+  return nullptr;
+}
+
+static_assert(sizeof(pthread_t) <= sizeof(std::uint64_t));
+
+std::uint64_t as_number(pthread_t handle) noexcept {
+  std::uint64_t number = 0;
+  std::memcpy(&number, &handle, sizeof handle);
+  return number;
+}
+
+pthread_t as_handle(std::uint64_t number) noexcept {
+  pthread_t handle{};
+  std::memcpy(&handle, &number, sizeof handle);
+  return handle;
+}
+
+}  // namespace
+
+thread::thread(thread&& other) noexcept
+    : handle_(std::exchange(other.handle_, 0)), running_(std::exchange(other.running_, false)) {}
+
+thread& thread::operator=(thread&& other) noexcept {
+  WEFT_ASSERT(!running_, "a running thread was overwritten; join it first");
+  handle_ = std::exchange(other.handle_, 0);
+  running_ = std::exchange(other.running_, false);
+  return *this;
+}
+
+thread::~thread() { WEFT_ASSERT(!running_, "a thread was destroyed without being joined"); }
+
+result<thread> thread::start(std::string_view name, std::size_t stack_bytes, void (*entry)(void*),
+                             void* argument) noexcept {
+  auto* const how = new (std::nothrow) beginning{entry, argument, {}};
+  if (how == nullptr) return std::unexpected(std::make_error_code(std::errc::not_enough_memory));
+  copy_name(how->name, name);
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  int refused = 0;
+  if (stack_bytes != 0) refused = ::pthread_attr_setstacksize(&attributes, stack_bytes);
+  pthread_t handle{};
+  if (refused == 0) refused = ::pthread_create(&handle, &attributes, &begin, how);
+  ::pthread_attr_destroy(&attributes);
+  if (refused != 0) {
+    delete how;
+    return std::unexpected(from_errno(refused));
+  }
+  census_add(census_kind::threads, 1);
+  thread started;
+  started.handle_ = as_number(handle);
+  started.running_ = true;
+  return started;
+}
+
+void thread::join() noexcept {
+  WEFT_ASSERT(running_, "a thread was joined that is not running");
+  ::pthread_join(as_handle(handle_), nullptr);
+  running_ = false;
+  census_add(census_kind::threads, -1);
+}
+
+std::uint64_t current_thread_id() noexcept { return as_number(::pthread_self()); }
+
+void set_current_thread_name(std::string_view name) noexcept {
+  char cut[name_bytes_max];
+  copy_name(cut, name);
+  ::pthread_setname_np(::pthread_self(), cut);
+}
+
+void yield_thread() noexcept { ::sched_yield(); }
+
+}  // namespace os
+}  // namespace weft

@@ -1,0 +1,125 @@
+#include "weft/runtime/blocking_pool.hpp"
+
+#include "weft/base/assert.hpp"
+#include "weft/os/thread.hpp"
+#include "weft/runtime/core.hpp"
+
+namespace weft::detail {
+
+blocking_pool::blocking_pool(std::string name, unsigned threads_max,
+                             std::chrono::nanoseconds keep_alive)
+    : name_(std::move(name)), threads_max_(threads_max > 0 ? threads_max : 1), keep_alive_(keep_alive) {}
+
+blocking_pool::~blocking_pool() {
+  std::unique_lock lock(mutex_);
+  WEFT_ASSERT(line_.empty(), "a runtime ended with blocking work in line");
+  ending_ = true;
+  work_came_.notify_all();
+  thread_ended_.wait(lock, [this] { return threads_ == 0; });
+  lock.unlock();
+  for (os::thread& t : ended_) t.join();
+}
+
+blocking_pool::accepted blocking_pool::submit(blocking_work& work) noexcept {
+  std::unique_lock lock(mutex_);
+  if (work.phase == blocking_work::state::withdrawn) return accepted::withdrawn;
+  work.phase = blocking_work::state::waiting;
+  line_.push_back(work);
+  ++waiting_;
+  if (free_ >= waiting_) {
+    work_came_.notify_one();
+  } else if (threads_ < threads_max_) {
+    if (!start_thread(lock)) {
+      // Not even one thread could be started. Waiting could be for ever; the caller's thread is one.
+      work.phase = blocking_work::state::running;
+      static_cast<list_hook<blocking_tag>&>(work).unlink();
+      --waiting_;
+      return accepted::run_it_yourself;
+    }
+  }
+  return accepted::queued;
+}
+
+bool blocking_pool::withdraw(blocking_work& work) noexcept {
+  std::lock_guard lock(mutex_);
+  if (work.phase == blocking_work::state::unseen) {
+    work.phase = blocking_work::state::withdrawn;
+    return false;
+  }
+  if (work.phase != blocking_work::state::waiting) return false;
+  work.phase = blocking_work::state::withdrawn;
+  static_cast<list_hook<blocking_tag>&>(work).unlink();
+  --waiting_;
+  return true;
+}
+
+bool blocking_pool::start_thread(std::unique_lock<std::mutex>& held) {
+  ++threads_;
+  std::list<os::thread> ended;
+  ended.swap(ended_);  // joined below, without the lock: they have nothing left to do but return
+  threads_alive_.emplace_back();
+  const auto place = std::prev(threads_alive_.end());
+  auto started = os::thread::start(name_, 0, &thread_main, this);
+  if (started) {
+    *place = std::move(*started);
+  } else {
+    threads_alive_.erase(place);  // the work stays in line for the threads there are
+    --threads_;
+  }
+  const bool somebody_serves = threads_ > 0;
+  if (!ended.empty()) {
+    held.unlock();
+    for (os::thread& t : ended) t.join();
+    held.lock();
+  }
+  return somebody_serves;
+}
+
+void blocking_pool::thread_main(void* self) { static_cast<blocking_pool*>(self)->serve(); }
+
+void blocking_pool::serve() {
+  std::unique_lock lock(mutex_);
+  const auto me = os::current_thread_id();
+  for (;;) {
+    ++free_;
+    const bool woken = work_came_.wait_for(lock, keep_alive_,
+                                           [this] { return ending_ || !line_.empty(); });
+    --free_;
+    if (line_.empty()) {
+      if (woken && !ending_) continue;
+      break;
+    }
+    blocking_work& work = line_.pop_front();
+    --waiting_;
+    ++busy_;
+    work.phase = blocking_work::state::running;
+    lock.unlock();
+    work.perform();
+    lock.lock();
+    --busy_;
+    work.end(false);  // under the lock, so that who sees nobody busy also sees the job ready
+  }
+  for (auto t = threads_alive_.begin(); t != threads_alive_.end(); ++t) {
+    if (t->id() == me) {
+      ended_.splice(ended_.end(), threads_alive_, t);
+      break;
+    }
+  }
+  --threads_;
+  thread_ended_.notify_all();
+}
+
+unsigned blocking_pool::threads() const noexcept {
+  std::lock_guard lock(mutex_);
+  return threads_;
+}
+unsigned blocking_pool::waiting() const noexcept {
+  std::lock_guard lock(mutex_);
+  return waiting_;
+}
+unsigned blocking_pool::busy() const noexcept {
+  std::lock_guard lock(mutex_);
+  return busy_ + waiting_;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,58 @@
+// blocking_pool: the threads behind spawn_blocking(). They are started when work waits and nobody is
+// free, up to a limit, and end after having had nothing to do for a while.
+//
+//   Threads  any
+//   Memory   works are linked through themselves; nothing is allocated for them
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <string>
+
+#include "weft/base/intrusive_list.hpp"
+#include "weft/os/thread.hpp"
+#include "weft/runtime/blocking.hpp"
+
+namespace weft::detail {
+
+class blocking_pool {
+ public:
+  blocking_pool(std::string name, unsigned threads_max, std::chrono::nanoseconds keep_alive);
+  ~blocking_pool();  // No work may be left.
+
+  enum class accepted : unsigned char { queued, withdrawn, run_it_yourself };
+  /// Puts `work` in line. withdrawn: a stop came before; it is not in line. run_it_yourself: the
+  /// system gives no thread, and there is none.
+  [[nodiscard]] accepted submit(blocking_work& work) noexcept;
+  /// True: it was taken out of the line. False: it runs, has run, or was not in line yet (then
+  /// submit() will say `withdrawn`).
+  [[nodiscard]] bool withdraw(blocking_work& work) noexcept;
+
+  unsigned threads() const noexcept;
+  unsigned waiting() const noexcept;
+  unsigned busy() const noexcept;  // works in line or running
+
+ private:
+  static void thread_main(void* self);
+  void serve();
+  [[nodiscard]] bool start_thread(std::unique_lock<std::mutex>& held);
+
+  const std::string name_;
+  const unsigned threads_max_;
+  const std::chrono::nanoseconds keep_alive_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_came_;
+  std::condition_variable thread_ended_;
+  intrusive_list<blocking_work, blocking_tag> line_;  // under mutex_, as all below
+  unsigned waiting_ = 0;
+  unsigned threads_ = 0;
+  unsigned free_ = 0;
+  unsigned busy_ = 0;
+  std::list<os::thread> threads_alive_;
+  std::list<os::thread> ended_;  // have left serve(); to be joined
+  bool ending_ = false;
+};
+
+}  // namespace weft::detail

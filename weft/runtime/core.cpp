@@ -1,0 +1,219 @@
+#include "weft/runtime/core.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "weft/base/assert.hpp"
+#include "weft/os/affinity.hpp"
+#include "weft/os/membarrier.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+namespace {
+
+constexpr unsigned external_shards = 1;  // for jobs that are made outside of the workers
+
+unsigned worker_count(const runtime_options& options) noexcept {
+  if (options.mode == scheduling::current_thread) return 1;
+  const unsigned wanted = options.workers != 0 ? options.workers : os::cpus_available();
+  return wanted < idle::workers_max ? wanted : idle::workers_max;
+}
+
+void print_panic(const job& ended, const std::exception_ptr& error) noexcept {
+  const char* what = "an exception that is no std::exception";
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    what = e.what();
+    std::fprintf(stderr, "weft: job %llu '%s' ended by an exception that nobody joined: %s\n",
+                 static_cast<unsigned long long>(ended.id), ended.name, what);
+    return;
+  } catch (...) {
+  }
+  std::fprintf(stderr, "weft: job %llu '%s' ended by an exception that nobody joined: %s\n",
+               static_cast<unsigned long long>(ended.id), ended.name, what);
+}
+
+}  // namespace
+
+runtime_core::runtime_core(runtime_options options, environment& env)
+    : options_(options),
+      name_(options.name),
+      env_(env),
+      asymmetric_(os::register_heavy_fence()),
+      idle_(worker_count(options)),
+      may_spin_(os::cpus_available() > 1),
+      blocking_(name_ + "-block", options.max_blocking_threads, options.blocking_keep_alive) {
+  const unsigned count = worker_count(options_);
+  rng seeds(env_.seed());
+  for (unsigned i = 0; i < count; ++i) {
+    auto made = env_.make_driver(options_.io, &driver_reason_);
+    if (!made) throw error(made.error(), "no I/O driver could be made");
+    processors_.push_back(std::make_unique<processor>(i, seeds.next(), std::move(*made)));
+  }
+  for (unsigned i = 0; i < count + external_shards; ++i) {
+    registry_.push_back(std::make_unique<registry_shard>());
+  }
+  for (auto& p : processors_) workers_.push_back(std::make_unique<worker>(*this, *p));
+  for (auto& w : workers_) w->start();
+}
+
+runtime_core::~runtime_core() {
+  constexpr std::int64_t first_report_ns = 5'000'000'000;
+  // Every job is stopped and awaited: their frames hold references into the world that is ending.
+  for (std::int64_t grace = first_report_ns; !shutdown(grace);) {
+  }
+  ended_.store(true, order::seq_cst);
+  for (unsigned i = 0; i < processors_.size(); ++i) wake_worker(i);
+  for (auto& w : workers_) w->join();
+}
+
+void runtime_core::schedule(job& ready, wake_kind why) noexcept {
+  if (worker* const w = current_worker(); w != nullptr && &w->core() == this) {
+    const worker::pinned pinned(*w);
+    if (pinned.processor() != nullptr) return w->push(ready, why);
+  }
+  inject(ready);
+}
+
+void runtime_core::inject(job& ready) noexcept {
+  injections_.fetch_add(1, order::relaxed);
+  injected_.push(&ready);
+  wake_one();
+}
+
+void runtime_core::wake_one() noexcept {
+  if (const auto sleeper = idle_.worker_to_notify()) wake_worker(*sleeper);
+}
+
+void runtime_core::wake_worker(unsigned index) noexcept {
+  processor& p = *processors_[index];
+  if (p.sleep.unpark() == unparked::wake_driver) p.io->wake();
+}
+
+bool runtime_core::any_work() const noexcept {
+  if (!injected_.empty()) return true;
+  for (const auto& p : processors_) {
+    if (!p->ready.empty_hint()) return true;
+  }
+  return false;
+}
+
+bool runtime_core::may_skip_time() const noexcept {
+  return processors_.size() == 1 && blocking_.busy() == 0;
+}
+
+void runtime_core::enlist(job& made) noexcept {
+  worker* const w = current_worker();
+  unsigned shard = static_cast<unsigned>(processors_.size());
+  if (w != nullptr && &w->core() == this) {
+    const worker::pinned pinned(*w);
+    if (pinned.processor() != nullptr) shard = pinned.processor()->index;
+  }
+  registry_shard& r = *registry_[shard];
+  made.registry_shard = static_cast<std::uint16_t>(shard);
+  {
+    spin_guard guard(r.lock);
+    made.id = ++r.made * registry_.size() + shard;
+    ++r.count;
+    r.alive.push_back(made);
+  }
+  if (stopping_.load(order::seq_cst)) made.stop();
+}
+
+void runtime_core::retire(job& ended) noexcept {
+  registry_shard& r = *registry_[ended.registry_shard];
+  bool report;
+  {
+    spin_guard guard(r.lock);
+    static_cast<list_hook<registry_tag>&>(ended).unlink();
+    report = --r.count == 0 && stopping_.load(order::relaxed);
+  }
+  if (report) {
+    std::lock_guard guard(shutdown_mutex_);
+    job_ended_.notify_all();
+  }
+}
+
+void runtime_core::panicked(job& ended, std::exception_ptr error) noexcept {
+  print_panic(ended, error);
+  if (options_.on_panic == panic_policy::abort) std::abort();
+}
+
+timer_set& runtime_core::timers() noexcept {
+  worker* const w = current_worker();
+  WEFT_ASSERT(w != nullptr && &w->core() == this, "a timer was armed outside of a job");
+  const worker::pinned pinned(*w);
+  return pinned.processor()->timers;
+}
+
+std::uint64_t runtime_core::alive() const noexcept {
+  std::uint64_t n = 0;
+  for (const auto& r : registry_) {
+    spin_guard guard(r->lock);
+    n += r->count;
+  }
+  return n;
+}
+
+void runtime_core::stop_all() noexcept {
+  for (const auto& r : registry_) {
+    // A stopped job may only be gone once it was taken off the list, which needs this lock.
+    spin_guard guard(r->lock);
+    r->alive.for_each([](job& j) { j.stop(); });
+  }
+}
+
+void runtime_core::report_alive() noexcept {
+  constexpr int lines_max = 20;
+  int lines = 0;
+  std::fprintf(stderr, "weft: %llu jobs would not end:\n", static_cast<unsigned long long>(alive()));
+  for (const auto& r : registry_) {
+    spin_guard guard(r->lock);
+    r->alive.for_each([&lines](job& j) {
+      if (++lines > lines_max) return;
+      const operation* const op = j.waiting_in();
+      std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id),
+                   j.name, op != nullptr ? "is suspended" : "is running or ready");
+    });
+  }
+  if (lines > lines_max) std::fprintf(stderr, "weft:   and %d more\n", lines - lines_max);
+}
+
+result<void> runtime_core::shutdown(std::int64_t grace_ns) {
+  stopping_.store(true, order::seq_cst);
+  stop_all();
+  std::unique_lock lock(shutdown_mutex_);
+  const auto none_left = [this] { return alive() == 0; };
+  if (!job_ended_.wait_for(lock, std::chrono::nanoseconds(grace_ns), none_left)) {
+    report_alive();
+    return std::unexpected(make_error_code(errc::would_not_end));
+  }
+  return {};
+}
+
+metrics_snapshot runtime_core::metrics() const {
+  metrics_snapshot m;
+  m.workers = static_cast<unsigned>(processors_.size());
+  m.driver = processors_.front()->io->name();
+  m.driver_reason = driver_reason_;
+  for (const auto& r : registry_) {
+    spin_guard guard(r->lock);
+    m.jobs_spawned += r->made;
+    m.jobs_alive += r->count;
+  }
+  for (const auto& p : processors_) {
+    m.turns += p->figures.turns.get();
+    m.stolen += p->figures.stolen.get();
+    m.parks += p->figures.parks.get();
+    m.io_completions += p->figures.io_completions.get();
+    m.timers_fired += p->figures.timers_fired.get();
+    m.timers_armed += p->timers.size();
+  }
+  m.injected = injections_.load(order::relaxed);
+  m.blocking_threads = blocking_.threads();
+  m.blocking_waiting = blocking_.waiting();
+  return m;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,83 @@
+// core: what a runtime is inside: processors, the injector, who sleeps, which jobs are alive.
+//
+// A ready job goes to the LIFO slot or the run queue of the worker that makes it ready, from other
+// threads to the injector. After each push, one sleeping worker is woken unless somebody is already
+// searching for work; the searching rule and why no wake is lost are told in queue/idle.hpp.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "weft/base/spin_lock.hpp"
+#include "weft/os/thread.hpp"
+#include "weft/queue/idle.hpp"
+#include "weft/queue/injector.hpp"
+#include "weft/runtime/blocking_pool.hpp"
+#include "weft/runtime/environment.hpp"
+#include "weft/runtime/metrics.hpp"
+#include "weft/runtime/options.hpp"
+#include "weft/runtime/processor.hpp"
+
+namespace weft::detail {
+
+class worker;
+
+class runtime_core final : public scheduler {
+ public:
+  runtime_core(runtime_options options, environment& env);
+  ~runtime_core();
+
+  void schedule(job& ready, wake_kind why) noexcept override;
+  void enlist(job& made) noexcept override;
+  void retire(job& ended) noexcept override;
+  void panicked(job& ended, std::exception_ptr error) noexcept override;
+  timer_set& timers() noexcept override;
+  std::int64_t now_ns() noexcept override { return env_.now_ns(); }
+
+  result<void> shutdown(std::int64_t grace_ns);
+  metrics_snapshot metrics() const;
+  blocking_pool& blocking() noexcept { return blocking_; }
+
+ private:
+  friend class worker;
+
+  /// Jobs that are alive, for shutdown and listings. Sharded, so that spawning workers do not meet.
+  struct registry_shard {
+    alignas(cache_line) spin_lock lock;
+    intrusive_list<job, registry_tag> alive;
+    std::uint64_t made = 0;
+    std::uint64_t count = 0;
+  };
+
+  void inject(job& ready) noexcept;
+  void wake_one() noexcept;
+  void wake_worker(unsigned index) noexcept;
+  bool any_work() const noexcept;
+  bool may_skip_time() const noexcept;
+  void stop_all() noexcept;
+  std::uint64_t alive() const noexcept;
+  void report_alive() noexcept;
+
+  const runtime_options options_;
+  const std::string name_;
+  environment& env_;
+  const bool asymmetric_;  // membarrier works
+  std::string_view driver_reason_;
+  std::vector<std::unique_ptr<processor>> processors_;
+  injector<job> injected_;
+  atomic<std::uint64_t> injections_{0};
+  idle idle_;
+  const bool may_spin_;  // more than one core to run on
+  std::vector<std::unique_ptr<registry_shard>> registry_;
+  atomic<bool> stopping_{false};  // new jobs are stopped as they are made
+  atomic<bool> ended_{false};     // workers leave their loops
+  std::mutex shutdown_mutex_;
+  std::condition_variable job_ended_;
+  blocking_pool blocking_;
+  std::vector<std::unique_ptr<worker>> workers_;
+};
+
+}  // namespace weft::detail

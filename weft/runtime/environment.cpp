@@ -1,0 +1,32 @@
+#include "weft/runtime/environment.hpp"
+
+#include "weft/os/clock.hpp"
+
+namespace weft::detail {
+namespace {
+
+class machine final : public environment {
+ public:
+  std::int64_t now_ns() noexcept override { return os::monotonic_ns(); }
+  bool skip_to(std::int64_t) noexcept override { return false; }
+  bool is_virtual() const noexcept override { return false; }
+  std::uint64_t seed() noexcept override { return static_cast<std::uint64_t>(os::monotonic_ns()); }
+  result<std::unique_ptr<io::driver>> make_driver(driver kind,
+                                                  std::string_view* why) noexcept override {
+    switch (kind) {
+      case driver::automatic: return io::make_driver(io::driver_kind::automatic, why);
+      case driver::io_uring: return io::make_driver(io::driver_kind::io_uring, why);
+      case driver::epoll: return io::make_driver(io::driver_kind::epoll, why);
+    }
+    __builtin_unreachable();
+  }
+};
+
+}  // namespace
+
+environment& real_environment() noexcept {
+  static machine instance;
+  return instance;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,27 @@
+// metrics: what a runtime counted. A snapshot is not one moment: each figure is true for itself.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace weft {
+
+struct metrics_snapshot {
+  unsigned workers = 0;
+  std::string_view driver;         // what I/O waits in: "io_uring", "epoll"
+  std::string_view driver_reason;  // why it was chosen
+  std::uint64_t jobs_alive = 0;
+  std::uint64_t jobs_spawned = 0;
+  std::uint64_t turns = 0;         // times that a job was run
+  std::uint64_t stolen = 0;        // jobs that a worker took from another one
+  std::uint64_t overflowed = 0;    // jobs that a full run queue sent to the injector
+  std::uint64_t injected = 0;      // jobs that came from outside of the workers
+  std::uint64_t parks = 0;         // times that a worker went to sleep
+  std::uint64_t io_completions = 0;
+  std::uint64_t timers_fired = 0;
+  std::uint64_t timers_armed = 0;  // now
+  unsigned blocking_threads = 0;   // of spawn_blocking, now
+  std::uint64_t blocking_waiting = 0;
+};
+
+}  // namespace weft

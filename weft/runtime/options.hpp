@@ -1,0 +1,43 @@
+// options: how a runtime is set up. Every type here is a trivially copyable aggregate, so designated
+// initialisers stay safe inside a co_await expression on GCC 12.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace weft {
+
+/// How ready jobs are spread over the workers.
+enum class scheduling : std::uint8_t {
+  work_stealing,   // an idle worker takes from a busy one
+  current_thread,  // one worker: nothing is ever run in parallel
+};
+
+/// Where I/O waits. automatic probes io_uring by a real round trip and falls back to epoll; what was
+/// chosen, and why, is in the metrics. The environment variable WEFT_DRIVER (io_uring, epoll) wins.
+enum class driver : std::uint8_t { automatic, io_uring, epoll };
+
+/// What happens to an exception of a job that nobody will join.
+enum class panic_policy : std::uint8_t {
+  abort,  // say which job and what, and abort
+  log,    // say it, and go on
+};
+
+struct runtime_options {
+  unsigned workers = 0;  // 0: as many as this process may use (affinity and cgroup quota respected)
+  scheduling mode = scheduling::work_stealing;
+  driver io = driver::automatic;
+  unsigned max_blocking_threads = 512;         // of spawn_blocking; more wait in line
+  std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it
+  panic_policy on_panic = panic_policy::abort;
+  std::string_view name = "weft";  // of its threads; must outlive the runtime
+};
+
+/// For one job; see spawn().
+struct spawn_options {
+  const char* name = "";  // for listings; must outlive the job
+};
+
+}  // namespace weft

@@ -1,0 +1,52 @@
+// processor: everything that one worker owns at a time and that can be handed over whole: run queue,
+// LIFO slot, timers, driver, random state, figures. Things of a job never live here.
+//
+//   Threads  the owner, pinned (see pin.hpp); thieves and wakers only where a member says so
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "weft/base/cache_line.hpp"
+#include "weft/base/rng.hpp"
+#include "weft/io/driver.hpp"
+#include "weft/queue/injector.hpp"
+#include "weft/queue/parker.hpp"
+#include "weft/queue/run_queue.hpp"
+#include "weft/task/job.hpp"
+#include "weft/timer/timer_set.hpp"
+
+namespace weft::detail {
+
+/// Counted by the owner alone; read by anybody for metrics.
+class counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept {
+    value_.store(value_.load(order::relaxed) + n, order::relaxed);
+  }
+  std::uint64_t get() const noexcept { return value_.load(order::relaxed); }
+
+ private:
+  atomic<std::uint64_t> value_{0};
+};
+
+struct processor_figures {
+  counter turns, stolen, overflowed, parks, io_completions, timers_fired;
+};
+
+class processor {
+ public:
+  processor(unsigned number, std::uint64_t seed, std::unique_ptr<io::driver> driver)
+      : index(number), random(seed), io(std::move(driver)) {}
+
+  const unsigned index;
+  run_queue<job> ready;                            // thieves: steal
+  alignas(cache_line) atomic<job*> lifo{nullptr};  // owner stores, anybody takes by exchange
+  parker sleep;                                    // any thread: unpark
+  timer_set timers;                                // any thread: cancel
+  rng random;
+  std::unique_ptr<io::driver> io;
+  processor_figures figures;
+};
+
+}  // namespace weft::detail

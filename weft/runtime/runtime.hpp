@@ -1,0 +1,146 @@
+// runtime: the scheduler, its workers and their I/O, as one object.
+//
+//   int main() { return weft::run(serve("0.0.0.0:8080")); }          // the usual form
+//   weft::runtime rt({.workers = 2});  rt.block_on(serve(...));      // the explicit one
+//
+//   Threads    every member from any thread, unless it says otherwise; several runtimes may live in
+//              one process
+//   Lifetimes  the destructor stops what still runs, and waits for its end
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "weft/runtime/metrics.hpp"
+#include "weft/runtime/options.hpp"
+#include "weft/task/current.hpp"
+#include "weft/task/join_handle.hpp"
+
+namespace weft {
+
+namespace detail {
+
+class runtime_core;
+class environment;
+
+/// The thread that called block_on() sleeps until the job has ended.
+class thread_join {
+ public:
+  static void wait(root_job& awaited) noexcept;
+};
+
+scheduler& scheduler_of(runtime_core& core) noexcept;
+/// The scheduler of the job that the calling thread runs; asserts that there is one.
+scheduler& current_scheduler() noexcept;
+void assert_not_a_worker() noexcept;
+int report_exit(std::exception_ptr error) noexcept;
+int report_exit(std::error_code error) noexcept;
+
+}  // namespace detail
+
+class runtime {
+ public:
+  explicit runtime(runtime_options options = {});
+  /// With time, randomness and driver from outside: for tests and simulators.
+  runtime(runtime_options options, detail::environment& environment);
+  ~runtime();
+  runtime(const runtime&) = delete;
+  runtime& operator=(const runtime&) = delete;
+
+  /// Runs an awaitable as a job and sleeps until it has ended: its value, or rethrows.
+  ///
+  /// Threads  any that is not a worker (a worker would wait for itself: co_await instead)
+  template <class A>
+  auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
+    using T = await_result_t<std::remove_reference_t<A>&&>;
+    detail::assert_not_a_worker();
+    auto& job = make_awaiting_job(detail::scheduler_of(*core_), awaitable);
+    job.name = "block_on";
+    join_handle<T> handle(job);
+    launch(job);
+    detail::thread_join::wait(job);
+    return typename join_handle<T>::joiner(job).await_resume();
+  }
+
+  /// Runs f(args...) beside the caller. f and args are copied (or moved) into the job.
+  template <class F, class... A>
+  auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> {
+    auto& job = make_job(detail::scheduler_of(*core_), std::forward<F>(f), std::forward<A>(args)...);
+    launch(job);
+    return join_handle<detail::spawned_value_t<F, A...>>(job);
+  }
+
+  /// Stops every job and waits until all have ended, for at most `grace`; new jobs are stopped as
+  /// they are made. Errors: errc::would_not_end after naming on stderr what still runs.
+  result<void> shutdown(std::chrono::nanoseconds grace);
+
+  metrics_snapshot metrics() const;
+
+ private:
+  std::unique_ptr<detail::runtime_core> core_;
+};
+
+/// Runs f(args...) beside the calling job, on its runtime. Asserts that a job is running.
+template <class F, class... A>
+  requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> {
+  auto& job = make_job(detail::current_scheduler(), std::forward<F>(f), std::forward<A>(args)...);
+  launch(job);
+  return join_handle<detail::spawned_value_t<F, A...>>(job);
+}
+
+template <class F, class... A>
+auto spawn(spawn_options options, F&& f, A&&... args)
+    -> join_handle<detail::spawned_value_t<F, A...>> {
+  auto& job = make_job(detail::current_scheduler(), std::forward<F>(f), std::forward<A>(args)...);
+  job.name = options.name;
+  launch(job);
+  return join_handle<detail::spawned_value_t<F, A...>>(job);
+}
+
+/// The figures of the runtime that runs the calling job.
+metrics_snapshot current_metrics();
+
+/// The usual main(): runs `main_task` on a runtime of its own and gives the process's exit code: 0,
+/// the task's int, or 1 after printing the error or exception that ended it.
+template <class T>
+int run(task<T> main_task, runtime_options options = {}) {
+  try {
+    runtime rt(options);
+    if constexpr (std::is_void_v<T>) {
+      rt.block_on(main_task);
+      return 0;
+    } else {
+      T ended = rt.block_on(main_task);
+      if constexpr (std::is_convertible_v<T, int>) {
+        return static_cast<int>(ended);
+      } else {
+        if (!ended) return detail::report_exit(ended.error());
+        if constexpr (!std::is_void_v<typename T::value_type>) {
+          if constexpr (std::is_convertible_v<typename T::value_type, int>) {
+            return static_cast<int>(*ended);
+          }
+        }
+        return 0;
+      }
+    }
+  } catch (...) {
+    return detail::report_exit(std::current_exception());
+  }
+}
+
+namespace this_task {
+
+/// Of the running job; 0 outside of one.
+std::uint64_t id() noexcept;
+const char* name() noexcept;
+/// `name` must outlive the job.
+void set_name(const char* name) noexcept;
+/// True once the job was stopped: for loops that compute and never await.
+bool stop_requested() noexcept;
+
+}  // namespace this_task
+}  // namespace weft

@@ -1,0 +1,50 @@
+#include "weft/runtime/time.hpp"
+
+#include "weft/base/assert.hpp"
+#include "weft/os/clock.hpp"
+#include "weft/task/current.hpp"
+
+namespace weft {
+
+sleep_operation::sleep_operation(from base, std::int64_t ns) noexcept
+    : timer_entry(&fired), ns_(ns), base_(base) {}
+
+std::coroutine_handle<> sleep_operation::start(promise_base& waiter) noexcept {
+  job& owner = *waiter.owner();
+  scheduler& home = owner.home();
+  const std::int64_t now = home.now_ns();
+  const std::int64_t due = base_ == from::now ? saturating_add_ns(now, ns_) : ns_;
+  if (due <= now) {
+    if (owner.stop_requested() && !owner.shielded()) return unwind(waiter);
+    owner.yield_in(*this, waiter);
+    return std::noop_coroutine();
+  }
+  armed_in_ = &home.timers();
+  if (owner.arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
+  // False: a stop found the timer not armed yet, and leaves the answer to us.
+  if (!armed_in_->arm(*this, due)) finish(true);
+  return std::noop_coroutine();
+}
+
+void sleep_operation::withdraw() noexcept {
+  if (armed_in_->cancel(*this)) finish(true);
+}
+
+void sleep_operation::fired(timer_entry& entry) noexcept {
+  static_cast<sleep_operation&>(entry).finish(false);
+}
+
+std::coroutine_handle<> yield_operation::start(promise_base& waiter) noexcept {
+  job& owner = *waiter.owner();
+  if (owner.stop_requested() && !owner.shielded()) return unwind(waiter);
+  owner.yield_in(*this, waiter);
+  return std::noop_coroutine();
+}
+
+std::chrono::steady_clock::time_point now() noexcept {
+  job* const running = current_job();
+  const std::int64_t ns = running != nullptr ? running->home().now_ns() : os::monotonic_ns();
+  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(ns));
+}
+
+}  // namespace weft

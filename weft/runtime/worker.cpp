@@ -1,0 +1,232 @@
+// Rules of the loop
+//   I1  Between pin and unpin the processor is this thread's alone. User code runs only in run(),
+//       unpinned; no processor pointer is kept across it.
+//   I2  A worker that found work while searching, and was the last to search, wakes one more: so as
+//       long as there is work and a sleeper, somebody searches or is being woken.
+//   I3  Before sleeping, the last searcher looks at every queue again, after it stopped counting as
+//       searching: a push that saw it searching, and so woke nobody, is found here.
+#include "weft/runtime/worker.hpp"
+
+#include "weft/base/assert.hpp"
+#include "weft/os/clock.hpp"
+#include "weft/os/thread.hpp"
+#include "weft/task/current.hpp"
+
+namespace weft::detail {
+namespace {
+
+constexpr std::uint64_t injector_every_turns = 61;  // prime, so that it meets no pattern of the load
+constexpr std::uint64_t clock_every_turns = 8;      // reading it costs 22 ns
+constexpr std::int64_t look_every_ns = 50'000;
+constexpr unsigned lifo_in_a_row_max = 3;           // then the run queue has its turn
+constexpr std::uint16_t budget_units = 128;         // of a job, a turn
+constexpr std::int64_t spin_ns = 10'000;            // waking a sleeping core costs as much
+constexpr unsigned injected_at_once_max = 32;
+
+thread_local worker* this_worker;
+
+}  // namespace
+
+WEFT_NOINLINE worker* current_worker() noexcept {
+  asm volatile("");
+  return this_worker;
+}
+
+worker::worker(runtime_core& core, processor& first)
+    : core_(core), processor_(&first), pin_(core.asymmetric_) {}
+
+void worker::start() {
+  const std::string name = core_.name_ + "-" + std::to_string(processor_->index);
+  auto started = os::thread::start(name, 0, &thread_main, this);
+  if (!started) {
+    throw error(started.error(), "a worker thread could not be started");
+  }
+  thread_ = std::move(*started);
+}
+
+void worker::thread_main(void* self) {
+  auto* const me = static_cast<worker*>(self);
+  this_worker = me;
+  me->loop();
+  this_worker = nullptr;
+}
+
+void worker::loop() noexcept {
+  while (!core_.ended_.load(order::relaxed)) {
+    ++tick_;
+    if (tick_ % injector_every_turns == 0 ||
+        (tick_ % clock_every_turns == 0 && core_.env_.now_ns() - last_look_ns_ >= look_every_ns)) {
+      look_around();
+    }
+    job* found = next();
+    if (found == nullptr) found = search();
+    if (found == nullptr) {
+      sleep();
+      continue;
+    }
+    if (searching_) {  // I2
+      searching_ = false;
+      if (core_.idle_.stop_searching()) core_.wake_one();
+    }
+    run(*found);
+  }
+}
+
+job* worker::next() noexcept {
+  processor& p = *processor_;
+  if (tick_ % injector_every_turns == 0) {
+    if (job* j = from_injector()) return j;
+  }
+  if (p.lifo.load(order::relaxed) != nullptr && lifo_in_a_row_ < lifo_in_a_row_max) {
+    if (job* j = p.lifo.exchange(nullptr, order::acquire)) {
+      ++lifo_in_a_row_;
+      return j;
+    }
+  }
+  lifo_in_a_row_ = 0;
+  if (job* j = p.ready.pop()) return j;
+  if (p.lifo.load(order::relaxed) != nullptr) {
+    if (job* j = p.lifo.exchange(nullptr, order::acquire)) return j;
+  }
+  return from_injector();
+}
+
+job* worker::from_injector() noexcept {
+  if (core_.injected_.empty()) return nullptr;
+  // A fair share at once: the lock is taken once, and the rest stays for the others.
+  const std::size_t share = core_.injected_.len_hint() / core_.processors_.size() + 1;
+  const auto taken = core_.injected_.pop_batch(
+      share < injected_at_once_max ? static_cast<unsigned>(share) : injected_at_once_max);
+  if (taken.first == nullptr) return nullptr;
+  for (job* j = taken.first->next; j != nullptr;) {
+    job* const after = j->next;
+    processor_->ready.push_back(j, core_.injected_);
+    j = after;
+  }
+  if (taken.count > 1) core_.wake_one();
+  return taken.first;
+}
+
+job* worker::search() noexcept {
+  if (core_.processors_.size() == 1) return nullptr;
+  if (!searching_) searching_ = core_.idle_.try_start_searching();
+  if (!searching_) return nullptr;
+  if (job* j = steal()) return j;
+  return spin();
+}
+
+job* worker::steal() noexcept {
+  const auto count = static_cast<unsigned>(core_.processors_.size());
+  const unsigned begin = processor_->random.below(count);
+  for (unsigned i = 0; i < count; ++i) {
+    processor& victim = *core_.processors_[(begin + i) % count];
+    if (&victim == processor_) continue;
+    const auto before = processor_->ready.len_hint();
+    if (job* j = victim.ready.steal_into(processor_->ready)) {
+      processor_->figures.stolen.add(processor_->ready.len_hint() - before + 1);
+      return j;
+    }
+  }
+  return from_injector();
+}
+
+job* worker::spin() noexcept {
+  // Waking a sleeping core costs 8-10 us and a system call on the waker's side; looking around for
+  // as long first turns most hand-overs into a cache miss. Not worth it where cores are shared.
+  if (!core_.may_spin_) return nullptr;
+  const std::int64_t until = core_.env_.now_ns() + spin_ns;
+  do {
+    for (int i = 0; i < 32; ++i) cpu_pause();
+    if (core_.any_work()) {
+      if (job* j = steal()) return j;
+    }
+    if (core_.ended_.load(order::relaxed)) return nullptr;
+  } while (core_.env_.now_ns() < until);
+  // The last resort, after a few microseconds in which its owner did not come to it.
+  for (auto& victim : core_.processors_) {
+    if (victim.get() == processor_ || victim->lifo.load(order::relaxed) == nullptr) continue;
+    if (job* j = victim->lifo.exchange(nullptr, order::acquire)) {
+      processor_->figures.stolen.add();
+      return j;
+    }
+  }
+  return nullptr;
+}
+
+void worker::run(job& next) noexcept {
+  processor_->figures.turns.add();
+  next.refill_budget(budget_units);
+  exchange_current_job(&next);
+  pin_.unpin();
+  next.run();
+  const auto pinned = pin_.pin();
+  WEFT_ASSERT(pinned == pin_state::pin_result::owned, "a processor was taken without a monitor");
+  exchange_current_job(nullptr);
+}
+
+void worker::push(job& ready, wake_kind why) noexcept {
+  processor& p = *processor_;
+  job* queued = &ready;
+  if (why == wake_kind::woken && !completing_) {
+    // Only this thread puts something there, so an empty slot needs no read-modify-write.
+    job* const before = p.lifo.load(order::relaxed);
+    if (before == nullptr) {
+      p.lifo.store(&ready, order::release);
+      return;
+    }
+    queued = p.lifo.exchange(&ready, order::acq_rel);
+    if (queued == nullptr) return;
+  }
+  p.ready.push_back(queued, core_.injected_);
+  core_.wake_one();
+}
+
+void worker::look_around() noexcept {
+  completing_ = true;
+  const std::int64_t now = core_.env_.now_ns();
+  last_look_ns_ = now;
+  processor& p = *processor_;
+  if (p.timers.next_deadline_ns() <= now) p.figures.timers_fired.add(p.timers.advance(now));
+  p.figures.io_completions.add(p.io->wait(0));
+  completing_ = false;
+}
+
+void worker::sleep() noexcept {
+  processor& p = *processor_;
+  look_around();  // and not only now and then: nothing else will be done until somebody wakes us
+  if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr) return;
+  const bool was_last = core_.idle_.sleep(p.index, searching_);
+  searching_ = false;
+  if (was_last && core_.any_work()) {  // I3
+    // Taken back, or taken out by a waker who counted us as searching: search again either way.
+    if (!core_.idle_.wake_self(p.index)) searching_ = true;
+    return;
+  }
+  if (core_.ended_.load(order::seq_cst)) {
+    if (!core_.idle_.wake_self(p.index)) searching_ = true;
+    return;
+  }
+  p.figures.parks.add();
+  std::int64_t deadline = p.timers.next_deadline_ns();
+  // A clock that can be moved on is moved only when nothing but time can wake us.
+  bool skipped = false;
+  if (core_.env_.is_virtual()) {
+    skipped = p.io->idle() && core_.may_skip_time() && !core_.any_work() &&
+              core_.env_.skip_to(deadline);
+    deadline = never_ns;
+  }
+  if (skipped) {
+    // fall through to the timers
+  } else if (p.io->idle()) {
+    static_cast<void>(p.sleep.park_until(deadline));
+  } else if (p.sleep.prepare_park(parker::place::driver) == parking::may_sleep) {
+    completing_ = true;
+    p.figures.io_completions.add(p.io->wait(deadline));
+    completing_ = false;
+    static_cast<void>(p.sleep.end_park());
+  }
+  if (!core_.idle_.wake_self(p.index)) searching_ = true;  // a waker counted us as searching
+  look_around();
+}
+
+}  // namespace weft::detail

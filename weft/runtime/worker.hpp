@@ -1,0 +1,71 @@
+// worker: a thread in its role of running jobs.
+//
+// A turn: LIFO slot, run queue; every 61st the injector first; every 61st, or after 50 us, a look at
+// timers and driver that does not block. Nothing to do: search (steal half of somebody's queue), then
+// look at the injector again, spin a little, and sleep in the driver's wait if operations are in
+// flight there, else on a futex, until the next timer is due.
+#pragma once
+
+#include "weft/os/thread.hpp"
+#include "weft/runtime/core.hpp"
+#include "weft/runtime/pin.hpp"
+
+namespace weft::detail {
+
+class worker {
+ public:
+  worker(runtime_core& core, processor& first);
+  void start();
+  void join() { thread_.join(); }
+
+  runtime_core& core() const noexcept { return core_; }
+
+  /// Holds the processor for a block of runtime code that was entered from user code.
+  class pinned {
+   public:
+    explicit pinned(worker& w) noexcept
+        : worker_(w), was_pinned_(w.pin_.is_pinned()), owned_(w.pin_.pin() == pin_state::pin_result::owned) {}
+    ~pinned() {
+      if (!was_pinned_) worker_.pin_.unpin();
+    }
+    pinned(const pinned&) = delete;
+    pinned& operator=(const pinned&) = delete;
+    /// nullptr: the processor was taken away; work goes to the injector instead.
+    class processor* processor() const noexcept { return owned_ ? worker_.processor_ : nullptr; }
+
+   private:
+    worker& worker_;
+    const bool was_pinned_;
+    const bool owned_;
+  };
+
+  /// A job became ready on this worker. The processor is pinned.
+  void push(job& ready, wake_kind why) noexcept;
+
+ private:
+  static void thread_main(void* self);
+  void loop() noexcept;
+  job* next() noexcept;
+  job* from_injector() noexcept;
+  job* search() noexcept;
+  job* steal() noexcept;
+  job* spin() noexcept;
+  void run(job& next) noexcept;
+  void look_around() noexcept;
+  void sleep() noexcept;
+
+  runtime_core& core_;
+  processor* processor_;
+  pin_state pin_;
+  os::thread thread_;
+  std::uint64_t tick_ = 0;
+  std::int64_t last_look_ns_ = 0;
+  unsigned lifo_in_a_row_ = 0;
+  bool searching_ = false;
+  bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
+};
+
+/// The worker that the calling thread is, or nullptr. Never inlined: see task/current.hpp.
+worker* current_worker() noexcept;
+
+}  // namespace weft::detail

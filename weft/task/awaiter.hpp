@@ -1,0 +1,84 @@
+// awaiter: what `co_await x` works with, and relay: a continuation that is no coroutine.
+//
+// A relay looks like a suspended coroutine to whoever resumes it: two function pointers and a
+// promise_base behind them, the layout that GCC's and Clang's coroutine_handle rely on. A combinator
+// hands it to an inner awaitable as "the coroutine that waits", and so runs a few instructions of its
+// own between the inner one's end and the outer one's going on, without a frame of its own.
+//
+//   After  the fake frames of cppcoro's when_all counter and of folly's coro::detail
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "weft/task/promise.hpp"
+
+namespace weft {
+
+/// `x` itself, or what its operator co_await gives.
+template <class A>
+decltype(auto) get_awaiter(A&& awaitable) {
+  if constexpr (requires { std::forward<A>(awaitable).operator co_await(); }) {
+    return std::forward<A>(awaitable).operator co_await();
+  } else {
+    return std::forward<A>(awaitable);
+  }
+}
+
+template <class A>
+using await_result_t = decltype(get_awaiter(std::declval<A>()).await_resume());
+
+/// The promise of a relay: in the chain of awaiters like any other.
+class relay_promise final : public promise_base {};
+
+/// The front of a fake frame. `Self` derives from it as its only base with state in front, and has
+/// `std::coroutine_handle<> resumed() noexcept`: what goes on when the inner awaitable has ended.
+template <class Self>
+class relay {
+ public:
+  relay(const relay&) = delete;
+  relay& operator=(const relay&) = delete;
+
+ protected:
+  relay() noexcept : resume_(&resume), destroy_(&destroy) {
+    static_assert(alignof(relay_promise) <= 2 * sizeof(void*));
+  }
+  ~relay() = default;
+
+  relay_promise& promise() noexcept { return promise_; }
+  std::coroutine_handle<relay_promise> handle() noexcept {
+    return std::coroutine_handle<relay_promise>::from_promise(promise_);
+  }
+
+  /// Starts an awaiter whose await_ready() was false; gives what to resume now.
+  template <class Awaiter>
+  std::coroutine_handle<> suspend_in(Awaiter& inner) noexcept {
+    using answer = decltype(inner.await_suspend(handle()));
+    if constexpr (std::is_void_v<answer>) {
+      inner.await_suspend(handle());
+      return std::noop_coroutine();
+    } else if constexpr (std::is_same_v<answer, bool>) {
+      return inner.await_suspend(handle()) ? std::coroutine_handle<>(std::noop_coroutine())
+                                           : static_cast<Self*>(this)->resumed();
+    } else {
+      return inner.await_suspend(handle());
+    }
+  }
+
+ private:
+  // Tail calls: a loop of awaits through a relay must not grow the stack.
+  static void resume(void* frame) {
+    const std::coroutine_handle<> next = static_cast<Self*>(static_cast<relay*>(frame))->resumed();
+    const auto go_on = *static_cast<void (**)(void*)>(next.address());
+    WEFT_MUSTTAIL return go_on(next.address());
+  }
+  static void destroy(void*) {}  // its owner is the frame that it lives in
+
+  void (*resume_)(void*);
+  void (*destroy_)(void*);
+  relay_promise promise_;
+};
+
+}  // namespace weft
