@@ -483,6 +483,8 @@ std::vector<vector_case> smuggling_vectors() {
       {"CR in an extension", chunked("1;a\rb\r\na\r\n" + end), 400},
       {"CR LF in a quoted extension", chunked("1;a=\"\r\n\"\r\na\r\n" + end), 400},
       {"NUL in an extension", chunked("1;a\0\r\na\r\n"s + end), 400},
+      {"another byte for the LF after a chunk size", chunked("1\r?a\r\n" + end), 400},
+      {"another byte for the LF after chunk data", chunked("1\r\na\r?" + end), 400},
       // Trailers
       {"Content-Length as a trailer", chunked("0\r\nContent-Length: 5\r\n\r\n"), 400},
       {"Transfer-Encoding as a trailer", chunked("0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400},
@@ -504,6 +506,28 @@ TEST(http_parser_smuggling, every_vector_is_refused_with_its_status) {
     EXPECT_EQ(status_of(c.stream), c.status) << c.name;
     EXPECT_TRUE(run_whole(c.stream).requests.empty()) << c.name << ": a request came out";
   }
+}
+
+// 400 has many reasons, and a check may be masked by a later one: here each must be the first to
+// see it.
+TEST(http_parser_smuggling, the_reason_is_the_right_one) {
+  const auto reason_of = [](const std::string& stream) {
+    const outcome out = run_whole(stream);
+    return out.error ? out.error->code : parse_errc::truncated;
+  };
+  EXPECT_EQ(reason_of(get_with("A: b\r\n c\r\n")), parse_errc::obs_fold);
+  EXPECT_EQ(reason_of(get_with("A: b\nC: d\r\n")), parse_errc::bad_line_ending);
+  EXPECT_EQ(reason_of("GET /\r HTTP/1.1\r\nHost: a\r\n\r\n"), parse_errc::bad_line_ending);
+  EXPECT_EQ(reason_of(get_with(": b\r\n")), parse_errc::bad_field);
+  EXPECT_EQ(reason_of(get_with("A : b\r\n")), parse_errc::bad_field);
+  EXPECT_EQ(reason_of("GET / HTTP/1.1\r\n\r\n"), parse_errc::bad_host);
+  EXPECT_EQ(reason_of(post_with("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "")),
+            parse_errc::length_conflict);
+  EXPECT_EQ(reason_of(post_with("Content-Length: 1\r\nContent-Length: 1\r\n", "a")),
+            parse_errc::length_conflict);
+  EXPECT_EQ(reason_of(post_with("Content-Length: +1\r\n", "a")), parse_errc::bad_content_length);
+  EXPECT_EQ(reason_of(chunked("1\na\r\n")), parse_errc::bad_chunk);
+  EXPECT_EQ(reason_of(chunked("0\r\nHost: b\r\n\r\n")), parse_errc::bad_trailer);
 }
 
 TEST(http_parser_smuggling, a_body_is_never_read_as_a_request) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,10 +36,10 @@ class loop final : public scheduler {
       std::lock_guard held(lock_);
       queue_.push(ready);
     }
-    if (std::this_thread_id() != runner_) io.wake();
+    if (!pthread_equal(pthread_self(), runner_)) io.wake();
   }
   void enlist(job&) noexcept override { ++alive_; }
-  void retire(job&) noexcept override { --alive_; }
+  std::uint32_t retire(job&) noexcept override { return --alive_, 0; }
 
   template <class F, class... A>
   auto spawn(F f, A&&... args) {
@@ -97,9 +98,21 @@ class loop final : public scheduler {
 /// What a job awaits: gives the driver's answer.
 class request final : public awaitable_operation<request, io_operation> {
  public:
-  request(io_code c, io_handle& h) noexcept {
+  request(io_code c, io_handle& h, os::socket_address* a = nullptr) noexcept {
     code = c;
     handle = &h;
+    address = a;
+  }
+  request(io_code c, io_handle& h, std::span<char> bytes, bool all) noexcept : request(c, h) {
+    buffer = bytes.data();
+    length = bytes.size();
+    whole = all;
+  }
+  request(io_handle& h, std::span<const io_part> list, bool all) noexcept
+      : request(io_code::send_vector, h) {
+    parts = list.data();
+    part_count = static_cast<std::uint32_t>(list.size());
+    whole = all;
   }
   std::coroutine_handle<> start(promise_base& waiter) noexcept {
     auto& home = static_cast<loop&>(waiter.owner()->home());
@@ -113,12 +126,129 @@ class request final : public awaitable_operation<request, io_operation> {
   std::int64_t await_resume() const noexcept { return answer; }
 };
 
-inline request accept(io_handle& listener) { return request(io_code::accept, listener); }
-inline request connect(io_handle& h, os::socket_address& to) {
-  struct filled {};
-  request r(io_code::connect, h);
-  r.address = &to;
-  return r;
+inline request accept_on(io_handle& h) { return request(io_code::accept, h); }
+inline request connect_to(io_handle& h, os::socket_address& to) {
+  return request(io_code::connect, h, &to);
+}
+inline request receive(io_handle& h, std::span<char> into) {
+  return request(io_code::receive, h, into, false);
+}
+inline request receive_whole(io_handle& h, std::span<char> into) {
+  return request(io_code::receive, h, into, true);
+}
+inline request send(io_handle& h, std::span<char> from) {
+  return request(io_code::send, h, from, false);
+}
+inline request send_whole(io_handle& h, std::span<char> from) {
+  return request(io_code::send, h, from, true);
+}
+inline request readable(io_handle& h) { return request(io_code::wait_readable, h); }
+inline request writable(io_handle& h) { return request(io_code::wait_writable, h); }
+
+/// Stops the job that awaits it, and goes on.
+class stop_me {
+ public:
+  stop_me() noexcept {}
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    waiter.promise().owner()->stop();
+    return false;
+  }
+  void await_resume() const noexcept {}
+};
+
+// --- The other end: plain system calls
+
+struct listening {
+  os::fd socket;
+  os::socket_address address;
+};
+inline listening listen_on_loopback(int backlog = 128) {
+  os::ip_endpoint loopback;
+  loopback.ip[0] = 127;
+  loopback.ip[3] = 1;
+  listening l;
+  l.socket = std::move(*os::open_tcp(os::family::ip_v4));
+  EXPECT_TRUE(os::bind(l.socket, os::to_socket_address(loopback), {}));
+  EXPECT_TRUE(os::listen(l.socket, backlog));
+  l.address = *os::local_address(l.socket.get());
+  return l;
+}
+/// Connecting, not necessarily connected.
+inline os::fd dial(const os::socket_address& to) {
+  os::fd socket = std::move(*os::open_tcp(os::family::ip_v4));
+  const int r =
+      ::connect(socket.get(), static_cast<const sockaddr*>(to.data()), static_cast<socklen_t>(to.size()));
+  EXPECT_TRUE(r == 0 || errno == EINPROGRESS);
+  return socket;
+}
+
+struct socket_pair {
+  os::fd ours;
+  os::fd theirs;
+};
+/// Two connected TCP sockets. Units: bytes of socket buffers; 0: as the system likes.
+inline socket_pair connected_pair(int buffer_bytes = 0) {
+  listening l = listen_on_loopback(1);
+  if (buffer_bytes != 0) {  // before the connection is made, so that the window is small, too
+    EXPECT_TRUE(os::set_receive_buffer(l.socket.get(), buffer_bytes));
+    EXPECT_TRUE(os::set_send_buffer(l.socket.get(), buffer_bytes));
+  }
+  socket_pair p;
+  p.theirs = std::move(*os::open_tcp(os::family::ip_v4));
+  if (buffer_bytes != 0) {
+    EXPECT_TRUE(os::set_receive_buffer(p.theirs.get(), buffer_bytes));
+    EXPECT_TRUE(os::set_send_buffer(p.theirs.get(), buffer_bytes));
+  }
+  const int r = ::connect(p.theirs.get(), static_cast<const sockaddr*>(l.address.data()),
+                          static_cast<socklen_t>(l.address.size()));
+  EXPECT_TRUE(r == 0 || errno == EINPROGRESS);
+  pollfd ready{l.socket.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ready, 1, 5000), 1);
+  p.ours = os::fd(::accept4(l.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  EXPECT_TRUE(static_cast<bool>(p.ours));
+  return p;
+}
+
+/// Sends all of it, from a plain thread or the test itself.
+inline void put(const os::fd& socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0) {
+      ASSERT_EQ(errno, EAGAIN);
+      pollfd room{socket.get(), POLLOUT, 0};
+      ASSERT_EQ(::poll(&room, 1, 10'000), 1);
+      continue;
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+/// What is there now.
+inline std::string take_now(const os::fd& socket) {
+  std::string all;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t n = ::recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (n <= 0) return all;
+    all.append(buffer, static_cast<std::size_t>(n));
+  }
+}
+/// Fills the way to the peer until it takes no more. Result: bytes.
+inline std::size_t fill(const os::fd& socket) {
+  static char zeros[65536];
+  std::size_t total = 0;
+  for (int quiet = 0; quiet < 3;) {
+    const ssize_t n = ::send(socket.get(), zeros, sizeof zeros, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) {
+      total += static_cast<std::size_t>(n);
+      quiet = 0;
+      continue;
+    }
+    pollfd room{socket.get(), POLLOUT, 0};  // the peer's side may still be taking some in
+    if (::poll(&room, 1, 20) == 0) ++quiet;
+  }
+  return total;
 }
 
 }  // namespace weft::io::test

@@ -115,21 +115,26 @@ void runtime_core::enlist(job& made) noexcept {
   {
     spin_guard guard(r.lock);
     made.id = ++r.made * registry_.size() + shard;
-    ++r.count;
+    ++r.listed;
+    r.pending.fetch_add(1, order::relaxed);
     r.alive.push_back(made);
   }
   if (stopping_.load(order::seq_cst)) made.stop();
 }
 
-void runtime_core::retire(job& ended) noexcept {
+std::uint32_t runtime_core::retire(job& ended) noexcept {
   registry_shard& r = *registry_[ended.registry_shard];
-  bool report;
-  {
-    spin_guard guard(r.lock);
-    static_cast<list_hook<registry_tag>&>(ended).unlink();
-    report = --r.count == 0 && stopping_.load(order::relaxed);
-  }
-  if (report) {
+  spin_guard guard(r.lock);
+  ended.unlink();
+  --r.listed;
+  return ended.registry_shard;
+}
+
+void runtime_core::retired(std::uint32_t ticket) noexcept {
+  // P1  pending down, then stopping read (both seq_cst)  ->  shutdown(): stopping set, then pending
+  //     read (both seq_cst): at least one of the two sees the other's write.
+  if (registry_[ticket]->pending.fetch_sub(1, order::seq_cst) == 1 &&
+      stopping_.load(order::seq_cst)) {
     std::lock_guard guard(shutdown_mutex_);
     job_ended_.notify_all();
   }
@@ -149,10 +154,7 @@ timer_set& runtime_core::timers() noexcept {
 
 std::uint64_t runtime_core::alive() const noexcept {
   std::uint64_t n = 0;
-  for (const auto& r : registry_) {
-    spin_guard guard(r->lock);
-    n += r->count;
-  }
+  for (const auto& r : registry_) n += r->pending.load(order::seq_cst);  // P1
   return n;
 }
 
@@ -200,7 +202,7 @@ metrics_snapshot runtime_core::metrics() const {
   for (const auto& r : registry_) {
     spin_guard guard(r->lock);
     m.jobs_spawned += r->made;
-    m.jobs_alive += r->count;
+    m.jobs_alive += r->listed;
   }
   for (const auto& p : processors_) {
     m.turns += p->figures.turns.get();

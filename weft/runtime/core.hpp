@@ -32,7 +32,8 @@ class runtime_core final : public scheduler {
 
   void schedule(job& ready, wake_kind why) noexcept override;
   void enlist(job& made) noexcept override;
-  void retire(job& ended) noexcept override;
+  std::uint32_t retire(job& ended) noexcept override;
+  void retired(std::uint32_t ticket) noexcept override;
   void panicked(job& ended, std::exception_ptr error) noexcept override;
   timer_set& timers() noexcept override;
   std::int64_t now_ns() noexcept override { return env_.now_ns(); }
@@ -49,7 +50,8 @@ class runtime_core final : public scheduler {
     alignas(cache_line) spin_lock lock;
     intrusive_list<job, registry_tag> alive;
     std::uint64_t made = 0;
-    std::uint64_t count = 0;
+    std::uint64_t listed = 0;
+    alignas(cache_line) atomic<std::uint64_t> pending{0};  // listed, or ending just now
   };
 
   void inject(job& ready) noexcept;

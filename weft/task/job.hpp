@@ -36,8 +36,11 @@ class scheduler {
   virtual void schedule(job& ready, wake_kind why) noexcept = 0;
   /// A new job, not yet ready: from now on it counts as alive, and listings show it.
   virtual void enlist(job& made) noexcept { static_cast<void>(made); }
-  /// A job ended; the scheduler must not touch it afterwards.
-  virtual void retire(job& ended) noexcept { static_cast<void>(ended); }
+  /// A job's coroutine ended: listings forget it. Gives what retired() wants, for the job may be gone
+  /// by then.
+  virtual std::uint32_t retire(job& ended) noexcept { return static_cast<void>(ended), 0; }
+  /// Its result was handed over, and its frame freed if that was left to it: it counts no more.
+  virtual void retired(std::uint32_t ticket) noexcept { static_cast<void>(ticket); }
   /// A job that nobody will join ended by an exception.
   virtual void panicked(job& ended, std::exception_ptr error) noexcept;
   /// Timers that the calling job may arm, and the clock they go by. Threads: the one running a job.

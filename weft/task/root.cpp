@@ -17,11 +17,12 @@ void root_job::run_root(job& self) noexcept {
 
 void root_job::end(std::exception_ptr error) noexcept {
   scheduler& where = home();
-  where.retire(*this);
-  const std::coroutine_handle<> frame = promise_.handle();
-  if (join.finish() == join_state::finish_result::kept) return;  // may be gone
-  if (error) where.panicked(*this, std::move(error));
-  frame.destroy();
+  const std::uint32_t ticket = where.retire(*this);
+  if (join.finish() == join_state::finish_result::detached) {
+    if (error) where.panicked(*this, std::move(error));
+    promise_.handle().destroy();
+  }
+  where.retired(ticket);  // the job may be gone
 }
 
 void root_job::drop(std::exception_ptr (*unclaimed)(root_job&)) noexcept {

@@ -1,0 +1,51 @@
+#include "weft/testing/virtual_time.hpp"
+
+#include "weft/base/atomic.hpp"
+#include "weft/base/time.hpp"
+#include "weft/runtime/environment.hpp"
+
+namespace weft::testing {
+
+class virtual_runtime::world final : public detail::environment {
+ public:
+  explicit world(virtual_options options) noexcept
+      : options_(options), now_ns_(options.start.count()) {}
+
+  std::int64_t now_ns() noexcept override { return now_ns_.load(order::acquire); }
+  bool skip_to(std::int64_t deadline_ns) noexcept override {
+    if (driven_.load(order::acquire) == 0) return false;
+    if (deadline_ns == never_ns) return false;  // nothing to skip to: sleep until woken
+    if (deadline_ns > now_ns()) now_ns_.store(deadline_ns, order::release);
+    return true;
+  }
+  bool is_virtual() const noexcept override { return true; }
+  std::uint64_t seed() noexcept override { return options_.seed; }
+  result<std::unique_ptr<io::driver>> make_driver(driver, std::string_view* why) noexcept override {
+    return detail::real_environment().make_driver(options_.io, why);
+  }
+  const virtual_options& options() const noexcept { return options_; }
+  void drive(int by) noexcept { driven_.fetch_add(by, order::acq_rel); }
+
+ private:
+  atomic<int> driven_{0};
+  const virtual_options options_;
+  atomic<std::int64_t> now_ns_;
+};
+
+virtual_runtime::virtual_runtime(virtual_options options)
+    : world_(std::make_unique<world>(options)),
+      rt_(std::make_unique<runtime>(runtime_options{.workers = 1, .name = "virtual"}, *world_)) {}
+
+virtual_runtime::~virtual_runtime() {
+  world_->drive(1);  // what the jobs do at their end may take time
+  rt_.reset();
+}
+
+virtual_runtime::ticking::ticking(world& w) noexcept : world_(w) { world_.drive(1); }
+virtual_runtime::ticking::~ticking() { world_.drive(-1); }
+
+std::chrono::nanoseconds virtual_runtime::elapsed() const noexcept {
+  return std::chrono::nanoseconds(world_->now_ns()) - world_->options().start;
+}
+
+}  // namespace weft::testing
