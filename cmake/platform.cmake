@@ -21,7 +21,7 @@ set(WEFT_ACTIVE ${WEFT_ACTIVE_${CMAKE_SYSTEM_NAME}} ${weft_cpu})
 # active: context_x86_64_windows.S needs both.
 function(weft_is_for_this_platform out file)
   get_filename_component(stem ${file} NAME_WE)
-  string(REGEX REPLACE "_(test|stress|model|fuzz|bench)$" "" stem ${stem})
+  string(REGEX REPLACE "_(test|stress|model|fuzz|bench)(_support)?$" "" stem ${stem})
   set(again TRUE)
   while(again)
     set(again FALSE)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-KIND = re.compile(r"_(test|stress|model|fuzz|bench)$")
+KIND = re.compile(r"_(test|stress|model|fuzz|bench)(?:_support)?$")  # x_test_support.hpp is for tests, too
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
 PLATFORM = re.compile(
     r"^\s*#\s*(?:el)?if\w*\b.*\b(__linux__|__linux|__gnu_linux__|__ANDROID__|_WIN32|_WIN64|__MINGW32__"
@@ -132,7 +132,7 @@ class Check:
         raw, lines = text.splitlines(), blank_out(text).splitlines()
         header = path.suffix == ".hpp"
         # The model checker is built into model programs only, never into a user's.
-        internal = self.platform_file(path) or inside.startswith("testing/model/") or (
+        internal = kind or self.platform_file(path) or inside.startswith("testing/model/") or (
             inside.startswith("os/") and any(INTERNAL.match(line) for line in raw[:12]))
 
         def allowed(number, rule):
@@ -243,6 +243,7 @@ def self_test(root):
         "weft/io/platform.cpp": ("  #  ifdef _WIN32\n#endif\n", "platform-if"),
         "weft/io/platform2.cpp": ("#if 1\n#elif defined(__aarch64__)\n#endif\n", "platform-if"),
         "weft/io/driver_uring.hpp": ("#ifdef __linux__\n#endif\n#include <linux/io_uring.h>\n", None),
+        "weft/io/x_test_support.hpp": ('#include <poll.h>\n#include "weft/runtime/worker.hpp"\n', None),
         "weft/io/handle.hpp": ("#include <sys/socket.h>\n", "os-header"),
         "weft/io/leak.hpp": ('#include "weft/io/driver_uring.hpp"\n', "public-surface"),
         "weft/testing/model/engine.hpp": ('#include "weft/base/atomic.hpp"\n#include <atomic>\n', None),

@@ -138,6 +138,17 @@ inline void cpu_pause() noexcept { model::hook::pause(); }
 
 namespace weft {
 
+namespace detail {
+/// GCC's builtin still wants the order of success to be no weaker than that of failure.
+constexpr int success_order(order success, order failure) noexcept {
+  if (failure == order::seq_cst) return __ATOMIC_SEQ_CST;
+  if (failure != order::acquire) return static_cast<int>(success);
+  if (success == order::relaxed) return __ATOMIC_ACQUIRE;
+  if (success == order::release) return __ATOMIC_ACQ_REL;
+  return static_cast<int>(success);
+}
+}  // namespace detail
+
 template <atomic_word T>
 class atomic {
  public:
@@ -174,13 +185,15 @@ class atomic {
   /// On failure `expected` holds what was there.
   WEFT_ALWAYS_INLINE bool compare_exchange(T& expected, T desired, order success,
                                            order failure) noexcept {
-    return __atomic_compare_exchange(&value_, &expected, &desired, false, static_cast<int>(success),
+    return __atomic_compare_exchange(&value_, &expected, &desired, false,
+                                     detail::success_order(success, failure),
                                      static_cast<int>(failure));
   }
   /// May fail although the value was the expected one; for loops that read it anew anyway.
   WEFT_ALWAYS_INLINE bool compare_exchange_weak(T& expected, T desired, order success,
                                                 order failure) noexcept {
-    return __atomic_compare_exchange(&value_, &expected, &desired, true, static_cast<int>(success),
+    return __atomic_compare_exchange(&value_, &expected, &desired, true,
+                                     detail::success_order(success, failure),
                                      static_cast<int>(failure));
   }
   /// The word's address, for the kernel (futex). Not for ordinary access.

@@ -29,10 +29,10 @@ attempt try_accept(io_operation& op) noexcept {
   for (int skipped = 0;; ++skipped) {
     int fd;
     if (op.address != nullptr) {
-      socklen_t length = os::socket_address::capacity;
-      fd = accept4(op.handle->fd(), static_cast<sockaddr*>(op.address->data()), &length,
+      socklen_t length = sizeof op.address->bytes;
+      fd = accept4(op.handle->fd(), reinterpret_cast<sockaddr*>(op.address->bytes), &length,
                    SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) op.address->set_size(length);
+      if (fd >= 0) op.address->size = length;
     } else {
       fd = accept4(op.handle->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     }
@@ -46,8 +46,8 @@ attempt try_connect(io_operation& op) noexcept {
   // Asking again is how the outcome is learnt: it tells "still at it" from "failed" and "done" even
   // after an event that meant somebody else.
   for (;;) {
-    if (connect(op.handle->fd(), static_cast<const sockaddr*>(op.address->data()),
-                static_cast<socklen_t>(op.address->size())) == 0) {
+    if (connect(op.handle->fd(), reinterpret_cast<const sockaddr*>(op.address->bytes),
+                static_cast<socklen_t>(op.address->size)) == 0) {
       return answered(op, 0);
     }
     switch (errno) {

@@ -172,15 +172,15 @@ void uring_driver::fill(io_uring_sqe& e, io_operation& op) noexcept {
       e.opcode = IORING_OP_ACCEPT;
       e.accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
       if (op.address != nullptr) {
-        op.address_size = os::socket_address::capacity;
-        e.addr = reinterpret_cast<std::uint64_t>(op.address->data());
+        op.address_size = sizeof op.address->bytes;
+        e.addr = reinterpret_cast<std::uint64_t>(op.address->bytes);
         e.addr2 = reinterpret_cast<std::uint64_t>(&op.address_size);
       }
       return;
     case io_code::connect:
       e.opcode = IORING_OP_CONNECT;
-      e.addr = reinterpret_cast<std::uint64_t>(op.address->data());
-      e.off = op.address->size();
+      e.addr = reinterpret_cast<std::uint64_t>(op.address->bytes);
+      e.off = op.address->size;
       return;
     case io_code::receive:
     case io_code::send:
@@ -258,7 +258,7 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
   switch (op.code) {
     case io_code::accept:
       if (res < 0 && is_connection_error(-res)) return asked ? end(op, true) : issue(op);
-      if (res >= 0 && op.address != nullptr) op.address->set_size(op.address_size);
+      if (res >= 0 && op.address != nullptr) op.address->size = op.address_size;
       break;
     case io_code::connect:
       if (res == -EISCONN) op.answer = 0;  // it was told to wait, and is connected now

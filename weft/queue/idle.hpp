@@ -1,13 +1,13 @@
-// idle: which workers sleep and how many search for work, so that a push wakes somebody exactly when
-// nobody would find it otherwise, and costs two loads when somebody would.
+// idle: which workers sleep and how many search for work, so that a push wakes somebody exactly
+// when nobody would find it otherwise, and costs a fence and a load when somebody would.
 //
 //   Threads  any
-//   Cost     worker_to_notify(): a fence and a load while anybody searches or all are awake. The lock
-//            is taken only to fall asleep and to wake
-//   After    tokio's runtime/scheduler/multi_thread/idle.rs; the rule of `sleep` is stricter (below)
+//   Cost     worker_to_notify(): a fence and a load while anybody searches or all are awake. The
+//            lock is taken only to fall asleep and to wake
+//   After    tokio's runtime/scheduler/multi_thread/idle.rs; the rule of `sleep` is stricter
 //
 // Words
-//   counts_    bits 0-15  how many workers search (awake, without work, looking into others' queues)
+//   counts_    bits 0-15  how many workers search (awake, without work, looking everywhere)
 //              bits 16-31 how many workers are awake, searching or not
 //              awake changes under lock_ only; searching also by a worker about itself
 //   sleepers_  one bit for each worker, set while it sleeps. Guarded by lock_
@@ -24,18 +24,21 @@
 //   R4  a worker woken by something else than worker_to_notify() calls wake_self() before it runs.
 // Pairings
 //   P1  push, fence (worker_to_notify), load of counts_  ||  change of counts_ (sleep, which lowers
-//       searching or awake), fence, look at the queues: both fences are seq_cst, so either the pusher
-//       sees that nobody searches any more, or the last searcher sees what was pushed
+//       searching or awake), fence, look at the queues: both fences are seq_cst, so either the
+//       pusher sees that nobody searches any more, or the last searcher sees what was pushed
 // Why no work is left lying while a worker sleeps, by what the pusher saw
-//   somebody searches: that searcher stops later. As one with work: R2 wakes the next. As one that
-//     sleeps, with others searching on: the same holds for the last of those. As the last: P1 and R3.
+//   somebody searches: that searcher stops later. As one with work: if it is the last, R2 wakes the
+//     next. As one that sleeps, with others searching on: the same holds for the last of those. As
+//     the last that sleeps: P1 and R3.
 //   all are awake, nobody searches: some worker falls asleep later. Its sleep() finds that nobody
 //     searches and answers true, or somebody does, which is the case above. This is where tokio's
 //     rule (only who searched looks again) may leave work to a worker that is busy for long.
-//   a sleeper, nobody searching: it is woken. When two pushers see the same sleeper, the lock lets one
-//     have it; the other finds a searcher, which is the first case.
+//   a sleeper, nobody searching: it is woken. When two pushers see the same sleeper, the lock lets
+//     one have it; the other finds a searcher, which is the first case.
 // Rejected
 //   A load of counts_ that is seq_cst, without the fence: it does not come after the push's store
+//   The fence in sleep() left to its seq_cst exchange: a later relaxed load may still come before
+//     it (litmus sb_fence_against_seq_cst_rmw_relaxed_load)
 //   The bits in one atomic word: workers are up to 1024, and a compare-exchange loop over 16 words
 //     is no shorter than the lock
 #pragma once
@@ -61,8 +64,8 @@ class idle {
   idle(const idle&) = delete;
   idle& operator=(const idle&) = delete;
 
-  /// To be called after each push. Result: the worker to unpark, from now on awake and searching; none
-  /// if the work will be found without.
+  /// To be called after each push. Result: the worker to unpark, from now on awake and searching;
+  /// none if the work will be found without.
   [[nodiscard]] std::optional<unsigned> worker_to_notify() noexcept;
 
   /// Result: false if half of the workers search already; more would only get in each other's way.

@@ -4,6 +4,7 @@
 
 #include "weft/queue/injector.hpp"
 #include "weft/queue/parker.hpp"
+#include "weft/queue/run_queue.hpp"
 #include "weft/testing/model/linked_item.hpp"
 #include "weft/testing/model/model.hpp"
 
@@ -24,7 +25,8 @@ struct toy_pool {
   atomic<bool> over{false};
 
   void notify() {
-    if (const auto worker = sleepers.worker_to_notify()) static_cast<void>(parkers[*worker].unpark());
+    if (const auto worker = sleepers.worker_to_notify())
+      static_cast<void>(parkers[*worker].unpark());
   }
   void submit(linked_item& item) {
     item.prepare();
@@ -32,12 +34,14 @@ struct toy_pool {
     if (!world.mutant("idle_model.submit_without_notify")) notify();  // R1
   }
 
-  /// One worker until the pool is over. `run` is what a job does.
-  template <class Run>
-  void work(unsigned me, Run run, bool searching = false) {
+  /// One worker until the pool is over. `find` looks for an item, `left` whether there may be one,
+  /// `run` is what a job does.
+  template <class Find, class Left, class Run>
+  void work(unsigned me, Find find, Left left, Run run) {
+    bool searching = false;
     for (;;) {
-      linked_item* item = queue.pop();
-      if (!item && !searching && (searching = sleepers.try_start_searching())) item = queue.pop();
+      linked_item* item = find();
+      if (!item && !searching && (searching = sleepers.try_start_searching())) item = find();
       if (item) {
         if (searching && sleepers.stop_searching() && !world.mutant("idle_model.no_chain")) {
           notify();  // R2
@@ -49,7 +53,7 @@ struct toy_pool {
       if (over.load(order::acquire)) return;
       const bool look_again = sleepers.sleep(me, searching);
       searching = false;
-      if (look_again && !queue.empty() && !world.mutant("idle_model.no_second_look")) {  // R3
+      if (look_again && left() && !world.mutant("idle_model.no_second_look")) {  // R3
         if (sleepers.wake_self(me)) {
           if (!world.mutant("idle_model.second_look_without_search")) {
             searching = sleepers.try_start_searching();
@@ -66,6 +70,10 @@ struct toy_pool {
       searching = !world.mutant("idle_model.no_wake_self") && !sleepers.wake_self(me);
     }
   }
+  template <class Run>
+  void work(unsigned me, Run run) {
+    work(me, [this] { return queue.pop(); }, [this] { return !queue.empty(); }, run);
+  }
 
   void end() {
     over.store(true, order::release);
@@ -77,8 +85,10 @@ struct toy_pool {
 void come_to_rest(model::world& model, toy_pool& pool, unsigned asleep_expected) {
   const int asleep = model.run_until_idle();
   model.check(pool.queue.empty(), "work lies in the queue while a worker sleeps");
-  model.check(asleep == static_cast<int>(asleep_expected), "a worker does not sleep, though there is no work");
-  model.check(pool.sleepers.searching_hint() == 0, "all is at rest, and somebody still counts as searching");
+  model.check(asleep == static_cast<int>(asleep_expected),
+              "a worker does not sleep, though there is no work");
+  model.check(pool.sleepers.searching_hint() == 0,
+              "all is at rest, and somebody still counts as searching");
   pool.end();
   model.wind_down();
 }
@@ -89,8 +99,8 @@ void check_all_run(model::world& model, linked_item (&items)[N]) {
 }
 
 WEFT_MODEL_TEST(idle, one_worker_one_item,
-                model::kills("idle.notify.no_fence", "idle.sleep.no_fence", "idle_model.no_second_look",
-                             "idle_model.submit_without_notify")) {
+                model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
+                             "idle_model.no_second_look", "idle_model.submit_without_notify")) {
   toy_pool pool(model, 1);
   linked_item items[1];
   model.thread("worker", [&] { pool.work(0, [](linked_item& i) { i.run(); }); });
@@ -100,8 +110,8 @@ WEFT_MODEL_TEST(idle, one_worker_one_item,
 }
 
 WEFT_MODEL_TEST(idle, two_workers_one_item,
-                model::kills("idle.notify.no_fence", "idle.sleep.no_fence", "idle_model.no_second_look",
-                             "idle_model.submit_without_notify"),
+                model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
+                             "idle_model.no_second_look", "idle_model.submit_without_notify"),
                 model::bound_max(2, "bound 3 takes minutes and is left to a nightly --bound 3"),
                 model::stale_max(1, "as above"),
                 model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
@@ -140,6 +150,39 @@ WEFT_MODEL_TEST(idle, busy_worker_keeps_no_work,
     pool.submit(items[1]);
   });
   come_to_rest(model, pool, 2);
+  check_all_run(model, items);
+}
+
+// The same handshake on a run queue: a worker pushes to its own and is then busy until a thief has
+// run the item.
+WEFT_MODEL_TEST(idle, work_of_a_busy_worker_is_stolen,
+                model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
+                             "idle_model.no_second_look"),
+                model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
+  toy_pool pool(model, 2);
+  run_queue<linked_item, 2> busy, mine;
+  linked_item items[1];
+  atomic<std::uint32_t> ran(0);
+  model.thread("busy", [&] {
+    items[0].prepare();
+    busy.push_back(&items[0], pool.queue);
+    pool.notify();
+    while (!ran.load(order::acquire)) os::futex_wait(ran, 0, never_ns);
+  });
+  model.thread("thief", [&] {
+    pool.work(
+        1, [&] { return busy.steal_into(mine); }, [&] { return !busy.empty_hint(); },
+        [&](linked_item& i) {
+          i.run();
+          ran.store(1, order::release);
+          os::futex_wake(ran, 1);
+        });
+  });
+  const int asleep = model.run_until_idle();
+  model.check(busy.empty_hint(), "work lies in a run queue while a worker sleeps");
+  model.check(asleep == 1, "a worker does not sleep, though there is no work");
+  pool.end();
+  model.wind_down();
   check_all_run(model, items);
 }
 

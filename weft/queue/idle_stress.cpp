@@ -14,7 +14,7 @@ namespace weft {
 namespace {
 
 constexpr std::uint32_t rounds_max = 1'000'000;
-constexpr auto time_max = std::chrono::seconds(4);
+constexpr auto time_max = std::chrono::seconds(2);
 
 struct item {
   item* next = nullptr;
@@ -30,7 +30,8 @@ struct pool {
   parker submitter;
 
   void notify() {
-    if (const auto worker = sleepers.worker_to_notify()) static_cast<void>(parkers[*worker].unpark());
+    if (const auto worker = sleepers.worker_to_notify())
+      static_cast<void>(parkers[*worker].unpark());
   }
   void work(unsigned me) {
     bool searching = false;

@@ -15,7 +15,7 @@
 //   length_  how many items are linked. Written under the lock, read by anybody without it
 // Invariants
 //   I1  with the lock free, length_ is the number of items from first_ to last_
-//   I2  length_ is not zero unless the queue was empty at some moment of the write that set it
+//   I2  a length of zero was written by a pop that emptied the queue, or is the first value
 // Pairings
 //   P1  unlock -> lock: the links, and what the items hold
 //   P2  push, seq_cst fence || seq_cst fence, empty(): of a pusher that fences after it and a

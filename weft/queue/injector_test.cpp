@@ -80,7 +80,8 @@ TEST(injector, agrees_with_a_deque) {
     }
     ASSERT_EQ(q.len_hint(), oracle.size());
   }
-  while (q.pop()) {}
+  while (q.pop()) {
+  }
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 //   Threads  park and its like: the one owner. unpark: any
 //   Cost     unpark of a thread that is awake: one exchange, no system call
 //   Memory   what happened before an unpark happens before the return of the park that it ended
-//   After    std::thread's parker in Rust's library (the three states), tokio's multi-thread park.rs
-//            (sleeping in the driver)
+//   After    std::thread's parker in Rust's library (three states), tokio's multi-thread park.rs
+//            (the second place)
 //
 // Words
 //   state_  EMPTY          awake, no call is pending
@@ -14,7 +14,8 @@
 //           NOTIFIED       a call is pending: the next park returns at once and eats it
 //           The owner writes EMPTY and PARKED_*, callers write NOTIFIED
 // Invariants
-//   I1  NOTIFIED goes away only through the owner's exchange or compare-exchange, and that park returns
+//   I1  NOTIFIED goes away only through the owner's exchange or compare-exchange, and that park
+//       returns
 //   I2  the owner sleeps only after its own change from EMPTY to PARKED_*, and no caller changes
 //       PARKED_* without waking that place afterwards
 // Pairings
@@ -64,17 +65,18 @@ class parker {
 
   /// Owner. Sleeps on the futex until called; returns at once if that has happened already.
   void park() noexcept { static_cast<void>(park_until(never_ns)); }
-  /// Owner. Units: nanoseconds of the monotonic clock; never_ns for no deadline. Result: false if only the time ran out.
+  /// Owner. Units: nanoseconds of the monotonic clock; never_ns for no deadline. Result: false if
+  /// only the time ran out.
   [[nodiscard]] bool park_until(std::int64_t deadline_ns) noexcept;
 
-  /// Owner. Tells callers where this thread is about to sleep. After may_sleep the owner waits there
-  /// and then calls end_park().
+  /// Owner. Tells callers where this thread is about to sleep. After may_sleep the owner waits
+  /// there and then calls end_park().
   [[nodiscard]] parking prepare_park(place where) noexcept;
   /// Owner, awake again. Result: true if somebody called.
   [[nodiscard]] bool end_park() noexcept;
 
-  /// Any thread. Afterwards the owner is awake, or wakes, or does not fall asleep, provided that the
-  /// result is acted upon.
+  /// Any thread. Afterwards the owner is awake, or wakes, or does not fall asleep, provided that
+  /// the result is acted upon.
   [[nodiscard]] unparked unpark() noexcept;
 
  private:
@@ -91,7 +93,8 @@ inline parking parker::prepare_park(place where) noexcept {
     state_.store(parked, order::relaxed);
     return parking::may_sleep;
   }
-  if (state_.compare_exchange(state, parked, order::relaxed, order::relaxed)) return parking::may_sleep;
+  if (state_.compare_exchange(state, parked, order::relaxed, order::relaxed))
+    return parking::may_sleep;
   WEFT_ASSERT(state == NOTIFIED, "a parker has one owner, and that one parks once at a time");
   // An exchange, for the callers that came since the comparison: their writes count, too.
   static_cast<void>(state_.exchange(
@@ -100,8 +103,8 @@ inline parking parker::prepare_park(place where) noexcept {
 }
 
 inline bool parker::end_park() noexcept {
-  return state_.exchange(EMPTY, WEFT_MUTATE("parker.end.relaxed", order::acquire, order::relaxed)) ==
-         NOTIFIED;  // P1
+  return state_.exchange(EMPTY, WEFT_MUTATE("parker.end.relaxed", order::acquire,
+                                            order::relaxed)) == NOTIFIED;  // P1
 }
 
 inline bool parker::park_until(std::int64_t deadline_ns) noexcept {
@@ -109,12 +112,16 @@ inline bool parker::park_until(std::int64_t deadline_ns) noexcept {
   for (;;) {
     const bool in_time = os::futex_wait(state_, PARKED_FUTEX, deadline_ns);
     std::uint32_t state = NOTIFIED;
-    if (state_.compare_exchange(state, EMPTY,
-                                WEFT_MUTATE("parker.park.relaxed", order::acquire, order::relaxed),  // P1
-                                order::relaxed)) {
+    if (state_.compare_exchange(
+            state, EMPTY, WEFT_MUTATE("parker.park.relaxed", order::acquire, order::relaxed),  // P1
+            order::relaxed)) {
       return true;
     }
     // A call may come between the time-out and here; the exchange decides, and does not lose it.
+    if (!in_time && WEFT_MUTATE("parker.park.time_out_forgets", false, true)) {
+      state_.store(EMPTY, order::relaxed);
+      return false;
+    }
     if (!in_time) return end_park();
     if (WEFT_MUTATE("parker.park.believes_the_futex", false, true)) return true;
   }

@@ -6,7 +6,8 @@
 namespace weft {
 namespace {
 
-/// What a driver's wait is, to a parker: a call from outside is remembered until the wait has ended.
+/// What a driver's wait is, to a parker: a call from outside is remembered until the wait has
+/// ended.
 class toy_driver {
  public:
   void wait() noexcept {
@@ -26,8 +27,9 @@ void call(parker& p, toy_driver* driver) {
 }
 
 WEFT_MODEL_TEST(parker, futex_wakes_and_carries_data,
-                model::kills("parker.prepare.blind", "parker.unpark.relaxed", "parker.unpark.no_wake",
-                             "parker.park.relaxed", "parker.prepare.relaxed")) {
+                model::kills("parker.prepare.blind", "parker.unpark.relaxed",
+                             "parker.unpark.no_wake", "parker.park.relaxed",
+                             "parker.prepare.relaxed")) {
   parker p;
   plain<int> data(0);
   model.thread("owner", [&] {
@@ -56,9 +58,28 @@ WEFT_MODEL_TEST(parker, park_ends_only_by_a_call, model::kills("parker.park.beli
   model.run();
 }
 
+// A call that comes together with the deadline is either this park's or the next one's.
+WEFT_MODEL_TEST(parker, deadline_loses_no_call, model::kills("parker.park.time_out_forgets"),
+                model::reaches("in time", "timed out")) {
+  parker p;
+  plain<int> data(0);
+  model.thread("owner", [&] {
+    const bool called = p.park_until(1);
+    model.outcome(called ? "in time" : "timed out");
+    if (!called) p.park();
+    model.check(data.get() == 1, "park returned before the call");
+  });
+  model.thread("caller", [&] {
+    data.set(1);
+    call(p, nullptr);
+  });
+  model.run();
+}
+
 WEFT_MODEL_TEST(parker, driver_is_woken_and_carries_data,
-                model::kills("parker.end.relaxed", "parker.unpark.relaxed", "parker.prepare.relaxed",
-                             "parker.prepare.blind", "parker_model.ignores_the_driver")) {
+                model::kills("parker.end.relaxed", "parker.unpark.relaxed",
+                             "parker.prepare.relaxed", "parker.prepare.blind",
+                             "parker_model.ignores_the_driver")) {
   parker p;
   toy_driver driver;
   plain<int> data(0);

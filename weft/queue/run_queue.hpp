@@ -1,17 +1,18 @@
 // run_queue: the bounded ring of ready work that one worker owns and the others steal from.
 //
 //   Fairness  first in, first out for the owner; a thief takes the oldest half
-//   Threads   push_back, pop: the owner. steal_into: anyone, into a queue of its own. The hints: anyone
-//   Cost      push_back: two loads and a release store. pop: one compare-exchange on a line that is
-//             shared only while somebody steals. Never allocates
+//   Threads   push_back, pop: the owner. steal_into: anyone, into a queue of its own.
+//             The hints: anyone
+//   Cost      push_back: two loads and a release store. pop: one compare-exchange, on a line that
+//             is shared only while somebody steals. Never allocates
 //   After     tokio's runtime/scheduler/multi_thread/queue.rs (the two packed heads); the orderings
 //             are our own and weaker, each proved necessary by a mutant in run_queue_model.cpp
 //
 // Words
-//   head_   64 bits: `steal` above, `real` below. Slots in [real, tail) are there to be taken. Slots in
-//           [steal, real) were taken by a thief that is still copying them. Without a thief the two
-//           are equal. Written by the owner's pop and overflow, and by thieves, always by
-//           compare-exchange
+//   head_   64 bits: `steal` above, `real` below. Slots in [real, tail) are there to be taken.
+//           Slots in [steal, real) were taken by a thief that is still copying them. Without a
+//           thief the two are equal. Written by the owner's pop and overflow, and by thieves,
+//           always by compare-exchange
 //   tail_   the next free slot. Written by the owner alone
 //   Both count up for ever modulo 2^IndexBits; a slot is its count modulo Capacity.
 // Invariants
@@ -19,12 +20,12 @@
 //   I2  steal != real exactly while one thief copies; a second thief then leaves with nothing
 //   I3  a slot is written only outside of [steal, tail), and only by the owner
 // Pairings
-//   P1  tail_ store, release (push_back, steal_into's publication) -> tail_ load, acquire (steal_into):
-//       the slots up to the tail, and what the work items hold
+//   P1  tail_ store, release (push_back, steal_into's publication) -> tail_ load, acquire
+//       (steal_into): the slots up to the tail, and what the items hold
 //   P2  head_ compare-exchange, release (steal_into has copied) -> head_ load, acquire (push_back,
 //       steal_into on its own queue): the slots may be written again
-//   P3  head_ compare-exchange, release (pop, overflow) -> head_ load, acquire (steal_into): the tail
-//       that is read next is not behind the head, so its distance makes sense. A thief's own
+//   P3  head_ compare-exchange, release (pop, overflow) -> head_ load, acquire (steal_into): the
+//       tail that is read next is not behind the head, so its distance makes sense. A thief's own
 //       exchange continues the release sequence of the owner's
 // Why nothing is lost or had twice
 //   An item leaves by exactly one successful exchange of head_, whose range [old real, new real) no
@@ -47,9 +48,8 @@ namespace weft {
 
 /// Where a full queue puts half of its items: `first` to `last` are linked by their `next`.
 template <class S, class T>
-concept overflow_sink = requires(S& sink, T* item, unsigned count) {
-  sink.push_batch(item, item, count);
-};
+concept overflow_sink =
+    requires(S& sink, T* item, unsigned count) { sink.push_batch(item, item, count); };
 
 /// T has a member `next`, used only in the chain that goes to the sink.
 template <class T, unsigned Capacity = 256, class Index = std::uint32_t,
@@ -57,13 +57,16 @@ template <class T, unsigned Capacity = 256, class Index = std::uint32_t,
 class run_queue {
   static_assert((Capacity & (Capacity - 1)) == 0 && Capacity >= 2, "a power of two");
   static_assert(IndexBits <= 8 * sizeof(Index) && sizeof(Index) <= 4);
-  static_assert(Capacity <= (std::uint64_t{1} << (IndexBits - 1)), "the index cannot tell full from empty");
+  static_assert(Capacity <= (std::uint64_t{1} << (IndexBits - 1)),
+                "the index cannot tell full from empty");
 
  public:
   static constexpr unsigned capacity = Capacity;
 
   run_queue() noexcept = default;
-  ~run_queue() { WEFT_ASSERT(empty_hint(), "a run queue was destroyed with work in it; drain it first"); }
+  ~run_queue() {
+    WEFT_ASSERT(empty_hint(), "a run queue was destroyed with work in it; drain it first");
+  }
   run_queue(const run_queue&) = delete;
   run_queue& operator=(const run_queue&) = delete;
 
@@ -75,9 +78,9 @@ class run_queue {
   /// Owner. The oldest item, or null.
   [[nodiscard]] T* pop() noexcept;
 
-  /// The owner of `mine` takes the older half of this queue: all but one go into `mine`, and that one
-  /// (the newest of them) is the result. Null: nothing here, another thief is at it, or `mine` is more
-  /// than half full.
+  /// The owner of `mine` takes the older half of this queue: all but one go into `mine`, and that
+  /// one (the newest of them) is the result. Null: nothing here, another thief is at it, or `mine`
+  /// is more than half full.
   [[nodiscard]] T* steal_into(run_queue& mine) noexcept;
 
   /// Exact for the owner as far as nobody steals; a moment's truth for others. A thread that passed
@@ -99,7 +102,9 @@ class run_queue {
   static heads unpack(std::uint64_t word) noexcept {
     return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word)};
   }
-  static std::uint32_t plus(std::uint32_t i, std::uint32_t n) noexcept { return (i + n) & index_mask; }
+  static std::uint32_t plus(std::uint32_t i, std::uint32_t n) noexcept {
+    return (i + n) & index_mask;
+  }
   static std::uint32_t distance(std::uint32_t from, std::uint32_t to) noexcept {
     return (to - from) & index_mask;
   }
@@ -120,13 +125,15 @@ template <class T, unsigned Capacity, class Index, unsigned IndexBits>
 template <overflow_sink<T> Sink>
 void run_queue<T, Capacity, Index, IndexBits>::push_back(T* item, Sink& sink) noexcept {
   for (;;) {
-    const heads head = unpack(
-        head_.load(WEFT_MUTATE("run_queue.push.head_relaxed", order::acquire, order::relaxed)));  // P2
+    const heads head = unpack(head_.load(
+        WEFT_MUTATE("run_queue.push.head_relaxed", order::acquire, order::relaxed)));  // P2
     const std::uint32_t tail = tail_.load(order::relaxed);
-    if (distance(head.steal, tail) < WEFT_MUTATE("run_queue.push.full_by_one", Capacity, Capacity + 1)) {
+    if (distance(head.steal, tail) <
+        WEFT_MUTATE("run_queue.push.full_by_one", Capacity, Capacity + 1)) {
       slot(tail).set(item);
-      tail_.store(static_cast<Index>(plus(tail, 1)),
-                  WEFT_MUTATE("run_queue.push.tail_relaxed", order::release, order::relaxed));  // P1
+      tail_.store(
+          static_cast<Index>(plus(tail, 1)),
+          WEFT_MUTATE("run_queue.push.tail_relaxed", order::release, order::relaxed));  // P1
       return;
     }
     if (head.steal != head.real) {
@@ -173,13 +180,16 @@ T* run_queue<T, Capacity, Index, IndexBits>::pop() noexcept {
     const heads head = unpack(word);
     if (head.real == tail) return nullptr;
     const std::uint32_t after = plus(head.real, 1);
-    // With a thief at work only `real` moves: its slots stay reserved until it has copied them (I2).
+    // With a thief at work only `real` moves: its slots stay reserved until it has copied them
+    // (I2).
     const bool thief = head.steal != head.real;
-    const heads next{thief && !WEFT_MUTATE("run_queue.pop.frees_thief", false, true) ? head.steal : after,
-                     after};
-    if (head_.compare_exchange(word, pack(next),
-                               WEFT_MUTATE("run_queue.pop.relaxed", order::release, order::relaxed),  // P3
-                               order::relaxed)) {
+    const heads next{
+        thief && !WEFT_MUTATE("run_queue.pop.frees_thief", false, true) ? head.steal : after,
+        after};
+    if (head_.compare_exchange(
+            word, pack(next),
+            WEFT_MUTATE("run_queue.pop.relaxed", order::release, order::relaxed),  // P3
+            order::relaxed)) {
       return slot(head.real).get();
     }
   }
@@ -196,8 +206,9 @@ T* run_queue<T, Capacity, Index, IndexBits>::steal_into(run_queue& mine) noexcep
   if (n == 0) return nullptr;
   T* result = mine.slot(plus(my_tail, n - 1)).get();
   if (n > 1) {
-    mine.tail_.store(static_cast<Index>(plus(my_tail, n - 1)),
-                     WEFT_MUTATE("run_queue.steal.publish_relaxed", order::release, order::relaxed));  // P1
+    mine.tail_.store(
+        static_cast<Index>(plus(my_tail, n - 1)),
+        WEFT_MUTATE("run_queue.steal.publish_relaxed", order::release, order::relaxed));  // P1
   }
   return result;
 }
@@ -211,15 +222,17 @@ unsigned run_queue<T, Capacity, Index, IndexBits>::claim_and_copy(run_queue& min
   std::uint32_t n;
   for (;;) {
     head = unpack(word);
-    if (head.steal != head.real && !WEFT_MUTATE("run_queue.steal.two_thieves", false, true)) return 0;
+    if (head.steal != head.real && !WEFT_MUTATE("run_queue.steal.two_thieves", false, true))
+      return 0;
     const std::uint32_t tail = tail_.load(
         WEFT_MUTATE("run_queue.steal.tail_relaxed", order::acquire, order::relaxed));  // P1
     const std::uint32_t there = distance(head.real, tail);
     n = there - there / 2;
     if (n == 0) return 0;
-    // Relaxed is enough: the slots came with the tail, and a later reader of head_ still gets the
-    // owner's release, whose sequence this exchange continues.
-    if (head_.compare_exchange(word, pack({head.steal, plus(head.real, n)}), order::relaxed, look)) break;
+    // No release: the slots came with the tail, and a later reader of head_ still gets the owner's,
+    // whose sequence this exchange continues. Acquire is for the failure, which looks again.
+    if (head_.compare_exchange(word, pack({head.steal, plus(head.real, n)}), look, look))
+      break;  // P3
   }
   WEFT_ASSERT(n <= Capacity / 2, "a thief saw more items than a run queue holds");
   for (std::uint32_t i = 0; i < n; ++i) {

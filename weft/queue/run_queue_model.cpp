@@ -208,7 +208,8 @@ WEFT_MODEL_TEST(run_queue, thief_writes_where_a_thief_reads,
   check_all_run(model, items);
 }
 
-// One pushed-and-popped turn of the whole index while a thief sleeps between its look and its claim.
+// One pushed-and-popped turn of the whole index while a thief sleeps between its look and its
+// claim.
 template <unsigned IndexBits>
 void whole_turn_of_the_index(model::world& model) {
   model.label("queue");

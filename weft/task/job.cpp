@@ -28,8 +28,16 @@
 #include "weft/task/job.hpp"
 
 #include "weft/base/assert.hpp"
+#include "weft/task/await_hook.hpp"
 
 namespace weft {
+
+#if WEFT_CENSUS
+namespace detail {
+atomic<await_hook*> installed_await_hook;
+}
+#endif
+
 namespace {
 
 constexpr std::uintptr_t slot_none = 0;
@@ -59,6 +67,11 @@ void operation::finish(bool stopped) noexcept {
 }
 
 job::arm_result job::arm(operation& op, promise_base& waiter) noexcept {
+#if WEFT_CENSUS
+  if (await_hook* const hook = detail::installed_await_hook.load(order::acquire)) {
+    hook->about_to_wait(*this);
+  }
+#endif
   op.owner_ = this;
   op.waiter_ = &waiter;
   op.stopped_ = false;

@@ -18,11 +18,16 @@ namespace {
 
 const char* text(order o) {
   switch (o) {
-    case order::relaxed: return "relaxed";
-    case order::acquire: return "acquire";
-    case order::release: return "release";
-    case order::acq_rel: return "acq_rel";
-    case order::seq_cst: return "seq_cst";
+    case order::relaxed:
+      return "relaxed";
+    case order::acquire:
+      return "acquire";
+    case order::release:
+      return "release";
+    case order::acq_rel:
+      return "acq_rel";
+    case order::seq_cst:
+      return "seq_cst";
   }
   return "?";
 }
@@ -30,22 +35,36 @@ const char* text(order o) {
 std::uint64_t apply(hook::rmw kind, std::uint64_t old, std::uint64_t operand, unsigned bytes) {
   std::uint64_t v = operand;
   switch (kind) {
-    case hook::rmw::exchange: break;
-    case hook::rmw::add: v = old + operand; break;
-    case hook::rmw::sub: v = old - operand; break;
-    case hook::rmw::bit_and: v = old & operand; break;
-    case hook::rmw::bit_or: v = old | operand; break;
+    case hook::rmw::exchange:
+      break;
+    case hook::rmw::add:
+      v = old + operand;
+      break;
+    case hook::rmw::sub:
+      v = old - operand;
+      break;
+    case hook::rmw::bit_and:
+      v = old & operand;
+      break;
+    case hook::rmw::bit_or:
+      v = old | operand;
+      break;
   }
   return bytes >= 8 ? v : v & ((std::uint64_t{1} << (8 * bytes)) - 1);
 }
 
 const char* text(hook::rmw kind) {
   switch (kind) {
-    case hook::rmw::exchange: return "exchange";
-    case hook::rmw::add: return "fetch_add";
-    case hook::rmw::sub: return "fetch_sub";
-    case hook::rmw::bit_and: return "fetch_and";
-    case hook::rmw::bit_or: return "fetch_or";
+    case hook::rmw::exchange:
+      return "exchange";
+    case hook::rmw::add:
+      return "fetch_add";
+    case hook::rmw::sub:
+      return "fetch_sub";
+    case hook::rmw::bit_and:
+      return "fetch_and";
+    case hook::rmw::bit_or:
+      return "fetch_or";
   }
   return "?";
 }
@@ -73,7 +92,8 @@ void engine::body_main() {
   (*body_)();
   if (!ran_) fail("the model's body never called model.run()");
   for (int i = 1; i < thread_count_; ++i) {
-    if (threads_[i].now != state::done) fail("the model's body returned while a thread still sleeps");
+    if (threads_[i].now != state::done)
+      fail("the model's body returned while a thread still sleeps");
   }
   threads_[0].stack.switch_to(host_);
 }
@@ -240,11 +260,11 @@ int engine::choose_stale(int offered) {
   return age;
 }
 
-bool engine::choose_spurious() {
+int engine::choose_spurious(int ways) {
   const bool offer = me_ != 0 && (replaying_ || spurious_ < within_.spurious);
-  if (!choose(offer ? 2 : 1)) return false;
-  ++spurious_;
-  return true;
+  const int way = choose(offer ? 1 + ways : 1);
+  if (way) ++spurious_;
+  return way;
 }
 
 // ---- threads --------------------------------------------------------------------------------
@@ -390,14 +410,16 @@ std::uint64_t engine::load(unsigned location, order o) {
   step(location);
   const int age = choose_stale(memory_.readable(me_, location, o));
   const std::uint64_t v = memory_.read(me_, location, o, age);
-  if (replaying_) tell("%s load %s -> %#llx%s", word(location).c_str(), text(o), static_cast<u64>(v),
-       age ? " (stale)" : "");
+  if (replaying_)
+    tell("%s load %s -> %#llx%s", word(location).c_str(), text(o), static_cast<u64>(v),
+         age ? " (stale)" : "");
   return v;
 }
 
 void engine::store(unsigned location, std::uint64_t value, order o) {
   step(location);
-  if (replaying_) tell("%s store %s <- %#llx", word(location).c_str(), text(o), static_cast<u64>(value));
+  if (replaying_)
+    tell("%s store %s <- %#llx", word(location).c_str(), text(o), static_cast<u64>(value));
   memory_.write(me_, location, value, o);
   moved();
 }
@@ -408,8 +430,9 @@ std::uint64_t engine::update(unsigned location, hook::rmw kind, std::uint64_t op
   memory_.readable(me_, location, o);  // the lifetime check
   const std::uint64_t old = memory_.peek(location, 0);
   const std::uint64_t v = apply(kind, old, operand, bytes);
-  if (replaying_) tell("%s %s %s %#llx: %#llx -> %#llx", word(location).c_str(), text(kind), text(o),
-       static_cast<u64>(operand), static_cast<u64>(old), static_cast<u64>(v));
+  if (replaying_)
+    tell("%s %s %s %#llx: %#llx -> %#llx", word(location).c_str(), text(kind), text(o),
+         static_cast<u64>(operand), static_cast<u64>(old), static_cast<u64>(v));
   memory_.read_and_write(me_, location, v, o);
   if (v != old) moved();
   return old;
@@ -430,11 +453,15 @@ bool engine::compare_exchange(unsigned location, std::uint64_t& expected, std::u
   const int age = ages[choose_stale(offered)];
   const std::uint64_t seen = memory_.peek(location, age);
   const bool fits = age == 0 && seen == expected;
-  const bool spurious = fits && weak && choose_spurious();
-  if (replaying_) tell("%s compare_exchange%s %s/%s %#llx -> %#llx: %s, was %#llx%s", word(location).c_str(),
-       weak ? "_weak" : "", text(success), text(failure), static_cast<u64>(expected),
-       static_cast<u64>(desired), spurious ? "FAILS FOR NOTHING" : fits ? "done" : "fails",
-       static_cast<u64>(seen), age ? " (stale)" : "");
+  const bool spurious = fits && weak && choose_spurious(1) != 0;
+  if (replaying_)
+    tell("%s compare_exchange%s %s/%s %#llx -> %#llx: %s, was %#llx%s", word(location).c_str(),
+         weak ? "_weak" : "", text(success), text(failure), static_cast<u64>(expected),
+         static_cast<u64>(desired),
+         spurious ? "FAILS FOR NOTHING"
+         : fits   ? "done"
+                  : "fails",
+         static_cast<u64>(seen), age ? " (stale)" : "");
   if (fits && !spurious) {
     memory_.read_and_write(me_, location, desired, success);
     if (desired != expected) moved();
@@ -460,7 +487,7 @@ void engine::heavy_fence() {
 
 // ---- sleeping -------------------------------------------------------------------------------
 
-bool engine::futex_wait(unsigned location, std::uint32_t expected) {
+bool engine::futex_wait(unsigned location, std::uint32_t expected, bool has_deadline) {
   if (me_ == 0) fail("the model's body waits, but no thread runs meanwhile");
   step(location);
   // The kernel compares under the lock that a waker takes: it sees the newest value.
@@ -469,9 +496,13 @@ bool engine::futex_wait(unsigned location, std::uint32_t expected) {
     if (replaying_) tell("%s futex wait: value is %#x already", word(location).c_str(), value);
     return true;
   }
-  if (choose_spurious()) {
-    if (replaying_) tell("%s futex wait: WAKES FOR NOTHING", word(location).c_str());
-    return true;
+  // A deadline may come at once; that it may come later is the same, since others may move first.
+  if (const int way = choose_spurious(has_deadline ? 2 : 1)) {
+    if (replaying_) {
+      tell("%s futex wait: %s", word(location).c_str(),
+           way == 1 ? "WAKES FOR NOTHING" : "TIMES OUT");
+    }
+    return way == 1;
   }
   if (replaying_) tell("%s futex wait: sleeps while it is %#x", word(location).c_str(), expected);
   thread& self = threads_[me_];
@@ -494,8 +525,7 @@ void engine::futex_wake(unsigned location, int count) {
     int n = 0;
     for (int i = 1; i < thread_count_; ++i) {
       const thread& t = threads_[i];
-      if (t.now == state::asleep &&
-          memory::index_of(t.asleep_on) == memory::index_of(location)) {
+      if (t.now == state::asleep && memory::index_of(t.asleep_on) == memory::index_of(location)) {
         waiting[n++] = i;
       }
     }

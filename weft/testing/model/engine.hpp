@@ -5,10 +5,10 @@
 //             thing whenever it gets the same choices (no clocks, no addresses, no real threads)
 //   Bounds    preemptions (leaving a thread that could have gone on), stale reads, spurious
 //             failures, steps. Leaving a thread that waits, steps back or has ended is free
-//   Verdicts  a failed check or assertion, a data race, a use after the lifetime, threads that sleep
-//             for ever (a lost wake), more steps than allowed (a livelock)
-//   Schedule  the choices that were not the first offer, as "point:choice,...": it needs no bound to
-//             be replayed, and stays short
+//   Verdicts  a failed check or assertion, a data race, a use after the lifetime, threads that
+//             sleep for ever (a lost wake), more steps than allowed (a livelock)
+//   Schedule  the choices that were not the first offer, as "point:choice,...": it needs no bound
+//             to be replayed, and stays short
 //   Reduction a word that only one thread ever touches is no reason to switch threads. Which words
 //             are shared is learned while searching; when one is added, the search starts over, so
 //             that nothing has been skipped in the end
@@ -34,20 +34,20 @@ namespace weft::model {
 struct limits {
   int preemptions = 3;
   int stale_reads = 3;
-  int spurious = 1;                // weak compare-exchanges and futex waits that fail for nothing
-  long steps = 4000;               // in one execution
-  long executions = 0;             // 0: all
-  double seconds = 60;             // of search, then it is given up as too big
+  int spurious = 1;     // weak compare-exchanges and futex waits that end for nothing
+  long steps = 4000;    // in one execution
+  long executions = 0;  // 0: all
+  double seconds = 60;  // of search, then it is given up as too big
 };
 
 struct verdict {
   long executions = 0;
   long steps = 0;
   double milliseconds = 0;
-  bool complete = false;           // everything within the limits was tried
+  bool complete = false;  // everything within the limits was tried
   bool bug = false;
   std::string why;
-  std::string schedule;            // of the bug
+  std::string schedule;  // of the bug
   bool mutant_reached = false;
   std::set<std::string> outcomes;  // what model.outcome() was told, over all executions
 };
@@ -87,7 +87,8 @@ class engine {
   void fence(order o);
   void heavy_fence();
   void pause();
-  bool futex_wait(unsigned location, std::uint32_t expected);
+  /// False: the deadline came.
+  bool futex_wait(unsigned location, std::uint32_t expected, bool has_deadline);
   void futex_wake(unsigned location, int count);
   memory& plain_memory() noexcept { return memory_; }
   bool keep_until_the_end(void* block) noexcept;  // see hooks.cpp, operator delete
@@ -99,10 +100,10 @@ class engine {
     std::string name;
     std::function<void()> f;
     state now = state::fresh;
-    bool stepped_back = false;   // in a spin loop, until somebody has changed something
+    bool stepped_back = false;  // in a spin loop, until somebody has changed something
     unsigned asleep_on = 0;
     bool woken = false;
-    unsigned created = 0;        // how many words it has constructed
+    unsigned created = 0;  // how many words it has constructed
   };
   struct choice {
     long point;
@@ -110,9 +111,9 @@ class engine {
     int taken;
   };
   struct name_of_word {
-    unsigned key;                // creator and its count: the same word in every execution
+    unsigned key;  // creator and its count: the same word in every execution
     std::string label;
-    int users = 0;               // bit set of the threads that touched it
+    int users = 0;  // bit set of the threads that touched it
   };
 
   static void enter_fiber();
@@ -126,13 +127,13 @@ class engine {
 
   int choose(int offered);
   int choose_stale(int offered);
-  bool choose_spurious();
+  int choose_spurious(int ways);  // 0: no
   void step(unsigned location);
   void step_shared();
   void count_step();
   void reschedule(bool can_go_on);
   int pick(bool can_go_on);
-  void moved();                  // the running thread changed something: spinners may look again
+  void moved();  // the running thread changed something: spinners may look again
   bool shared(unsigned location);
   std::string schedule() const;
   void tell(const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -163,9 +164,9 @@ class engine {
   bool ran_ = false;
   bool winding_down_ = false;  // no choices any more
 
-  std::vector<name_of_word> words_;    // by index
+  std::vector<name_of_word> words_;  // by index
   std::vector<bool> shared_[threads_max];
-  bool learned_ = false;               // a shared word was met for the first time: start over
+  bool learned_ = false;  // a shared word was met for the first time: start over
   std::string label_;
   unsigned labelled_ = 0;
   void** kept_ = nullptr;  // a bare array: operator delete fills it, and must not call itself

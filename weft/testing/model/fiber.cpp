@@ -41,7 +41,8 @@ namespace {
 constexpr std::size_t guard_bytes = 4096;
 
 void* map_stack(std::size_t bytes) {
-  void* p = mmap(nullptr, bytes + guard_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* p = mmap(nullptr, bytes + guard_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                 -1, 0);
   if (p == MAP_FAILED || mprotect(p, guard_bytes, PROT_NONE) != 0) std::abort();
   return p;
 }
@@ -56,7 +57,8 @@ fiber::~fiber() {
 
 void fiber::prepare(void (*entry)()) {
   if (!stack_) stack_ = map_stack(stack_bytes);
-  auto* top = reinterpret_cast<std::uint64_t*>(static_cast<char*>(stack_) + guard_bytes + stack_bytes);
+  auto* top =
+      reinterpret_cast<std::uint64_t*>(static_cast<char*>(stack_) + guard_bytes + stack_bytes);
   top -= 3;  // at its first instruction a function expects the stack 8 bytes off a multiple of 16
   *--top = reinterpret_cast<std::uint64_t>(entry);
   for (int i = 0; i < 6; ++i) *--top = 0;

@@ -11,6 +11,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/atomic.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/base/time.hpp"
 #include "weft/os/futex.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/testing/model/engine.hpp"
@@ -114,7 +115,9 @@ void spin_wait_yield() noexcept { model::hook::pause(); }
 
 void assertion_failed(const char* condition, const char* message, const char* file,
                       int line) noexcept {
-  const std::string why = std::string("assertion: ") + message + " (" + condition + ", " + file +
+  std::string path = file;  // as the build wrote it; from the library's folder on is enough
+  if (const auto at = path.rfind("/weft/"); at != std::string::npos) path.erase(0, at + 1);
+  const std::string why = std::string("assertion: ") + message + " (" + condition + ", " + path +
                           ":" + std::to_string(line) + ")";
   if (model::engine::current()) model::fail(why);
   std::fprintf(stderr, "weft: %s\n", why.c_str());
@@ -139,9 +142,10 @@ unsigned number_of(const atomic<std::uint32_t>& word) noexcept {
 bool register_heavy_fence() noexcept { return true; }
 void heavy_fence() noexcept { model::hook::heavy_fence(); }
 
-// Deadlines never come: a time-out must not be what saves a lost wake.
-bool futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t) noexcept {
-  return model::engine::current()->futex_wait(number_of(word), expected);
+// A deadline comes when the search chooses so, and in the first try never: it saves no lost wake.
+bool futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::int64_t deadline_ns) noexcept {
+  return model::engine::current()->futex_wait(number_of(word), expected, deadline_ns != never_ns);
 }
 
 void futex_wake(atomic<std::uint32_t>& word, int n) noexcept {

@@ -1,7 +1,7 @@
-// The checker's own examination: small programs whose outcomes under the C++ memory model are known.
-// It runs before any other model; when it is red, no other verdict counts.
+// The checker's own examination: small programs whose outcomes under the C++ memory model are
+// known. It runs before any other model; when it is red, no other verdict counts.
 //   reaches(...)  outcomes that must be seen          never(...)  outcomes that must not
-// Where the checker shows less than the standard allows (the gaps G1, G2 of memory.hpp), the missing
+// Where the checker shows less than the standard allows (gaps G1, G2 of memory.hpp), the missing
 // outcome stands under never(...) with the gap's name, so that closing the gap turns it red.
 #include <string>
 
@@ -15,11 +15,20 @@ std::string pair(int a, int b) { return std::to_string(a) + std::to_string(b); }
 // ---- store buffering: each thread writes its own word, then reads the other's -------------------
 
 template <class First, class Second>
-void store_buffering(model::world& model, order write, order read, First between_0, Second between_1) {
+void store_buffering(model::world& model, order write, order read, First between_0,
+                     Second between_1) {
   atomic<int> x(0), y(0);
   int a = -1, b = -1;
-  model.thread([&] { x.store(1, write); between_0(); a = y.load(read); });
-  model.thread([&] { y.store(1, write); between_1(); b = x.load(read); });
+  model.thread([&] {
+    x.store(1, write);
+    between_0();
+    a = y.load(read);
+  });
+  model.thread([&] {
+    y.store(1, write);
+    between_1();
+    b = x.load(read);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
@@ -49,7 +58,8 @@ WEFT_MODEL_TEST(litmus, sb_acq_rel_fences, model::reaches("00", "01", "10", "11"
   store_buffering(model, order::relaxed, order::relaxed, f, f);
 }
 WEFT_MODEL_TEST(litmus, sb_heavy_fence, model::reaches("01", "10", "11"), model::never("00")) {
-  store_buffering(model, order::relaxed, order::relaxed, [] { model::hook::heavy_fence(); }, nothing);
+  store_buffering(
+      model, order::relaxed, order::relaxed, [] { model::hook::heavy_fence(); }, nothing);
 }
 WEFT_MODEL_TEST(litmus, sb_heavy_fences, model::reaches("01", "10", "11"), model::never("00")) {
   const auto f = [] { model::hook::heavy_fence(); };
@@ -63,23 +73,38 @@ WEFT_MODEL_TEST(litmus, sb_rmw_of_one_word, model::reaches("01", "10", "11"), mo
 }
 WEFT_MODEL_TEST(litmus, sb_rmw_of_own_words, model::reaches("00")) {
   atomic<int> z0(0), z1(0);
-  store_buffering(model, order::relaxed, order::relaxed, [&] { z0.fetch_add(1, order::seq_cst); },
-                  [&] { z1.fetch_add(1, order::seq_cst); });
+  store_buffering(
+      model, order::relaxed, order::relaxed, [&] { z0.fetch_add(1, order::seq_cst); },
+      [&] { z1.fetch_add(1, order::seq_cst); });
 }
 // One side by fence, the other by seq_cst accesses: ordered, because S holds both.
 WEFT_MODEL_TEST(litmus, sb_fence_against_seq_cst_accesses, model::never("00")) {
   atomic<int> x(0), y(0);
   int a = -1, b = -1;
-  model.thread([&] { x.store(1, order::relaxed); fence(order::seq_cst); a = y.load(order::relaxed); });
-  model.thread([&] { y.store(1, order::seq_cst); b = x.load(order::seq_cst); });
+  model.thread([&] {
+    x.store(1, order::relaxed);
+    fence(order::seq_cst);
+    a = y.load(order::relaxed);
+  });
+  model.thread([&] {
+    y.store(1, order::seq_cst);
+    b = x.load(order::seq_cst);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
 WEFT_MODEL_TEST(litmus, sb_fence_against_seq_cst_rmw_relaxed_load, model::reaches("00")) {
   atomic<int> x(0), y(0);
   int a = -1, b = -1;
-  model.thread([&] { x.store(1, order::relaxed); fence(order::seq_cst); a = y.load(order::relaxed); });
-  model.thread([&] { y.fetch_add(1, order::seq_cst); b = x.load(order::relaxed); });
+  model.thread([&] {
+    x.store(1, order::relaxed);
+    fence(order::seq_cst);
+    a = y.load(order::relaxed);
+  });
+  model.thread([&] {
+    y.fetch_add(1, order::seq_cst);
+    b = x.load(order::relaxed);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
@@ -90,14 +115,23 @@ template <class Write, class Read>
 void message_passing(model::world& model, Write publish, Read seen) {
   atomic<int> data(0), flag(0);
   int a = -1, b = -1;
-  model.thread([&] { data.store(1, order::relaxed); publish(flag); });
-  model.thread([&] { a = seen(flag); b = data.load(order::relaxed); });
+  model.thread([&] {
+    data.store(1, order::relaxed);
+    publish(flag);
+  });
+  model.thread([&] {
+    a = seen(flag);
+    b = data.load(order::relaxed);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
 constexpr auto store_relaxed = [](atomic<int>& f) { f.store(1, order::relaxed); };
 constexpr auto store_release = [](atomic<int>& f) { f.store(1, order::release); };
-constexpr auto fence_store = [](atomic<int>& f) { fence(order::release); f.store(1, order::relaxed); };
+constexpr auto fence_store = [](atomic<int>& f) {
+  fence(order::release);
+  f.store(1, order::relaxed);
+};
 constexpr auto load_relaxed = [](atomic<int>& f) { return f.load(order::relaxed); };
 constexpr auto load_acquire = [](atomic<int>& f) { return f.load(order::acquire); };
 constexpr auto load_fence = [](atomic<int>& f) {
@@ -129,8 +163,13 @@ WEFT_MODEL_TEST(litmus, mp_fences, model::reaches("00", "01", "11"), model::neve
 }
 // The fence must stand before the store it strengthens, and after the load.
 WEFT_MODEL_TEST(litmus, mp_fence_after_the_store, model::reaches("10")) {
-  message_passing(model, [](atomic<int>& f) { f.store(1, order::relaxed); fence(order::release); },
-                  load_acquire);
+  message_passing(
+      model,
+      [](atomic<int>& f) {
+        f.store(1, order::relaxed);
+        fence(order::release);
+      },
+      load_acquire);
 }
 WEFT_MODEL_TEST(litmus, mp_fence_before_the_load, model::reaches("10")) {
   message_passing(model, store_release, [](atomic<int>& f) {
@@ -153,8 +192,14 @@ WEFT_MODEL_TEST(litmus, mp_plain_data_release_acquire, model::kills("litmus.rela
 // Two seq_cst fences without a word read between them order no plain access.
 WEFT_MODEL_TEST(litmus, seq_cst_fences_alone_do_not_synchronize, model::expects_bug("data race")) {
   plain<int> data(0);
-  model.thread([&] { data.set(1); fence(order::seq_cst); });
-  model.thread([&] { fence(order::seq_cst); static_cast<void>(data.get()); });
+  model.thread([&] {
+    data.set(1);
+    fence(order::seq_cst);
+  });
+  model.thread([&] {
+    fence(order::seq_cst);
+    static_cast<void>(data.get());
+  });
   model.run();
 }
 
@@ -163,16 +208,28 @@ WEFT_MODEL_TEST(litmus, seq_cst_fences_alone_do_not_synchronize, model::expects_
 WEFT_MODEL_TEST(litmus, lb_relaxed_gap_g1, model::reaches("00", "01", "10"), model::never("11")) {
   atomic<int> x(0), y(0);
   int a = -1, b = -1;
-  model.thread([&] { a = x.load(order::relaxed); y.store(1, order::relaxed); });
-  model.thread([&] { b = y.load(order::relaxed); x.store(1, order::relaxed); });
+  model.thread([&] {
+    a = x.load(order::relaxed);
+    y.store(1, order::relaxed);
+  });
+  model.thread([&] {
+    b = y.load(order::relaxed);
+    x.store(1, order::relaxed);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
 WEFT_MODEL_TEST(litmus, lb_release_acquire, model::reaches("00", "01", "10"), model::never("11")) {
   atomic<int> x(0), y(0);
   int a = -1, b = -1;
-  model.thread([&] { a = x.load(order::acquire); y.store(1, order::release); });
-  model.thread([&] { b = y.load(order::acquire); x.store(1, order::release); });
+  model.thread([&] {
+    a = x.load(order::acquire);
+    y.store(1, order::release);
+  });
+  model.thread([&] {
+    b = y.load(order::acquire);
+    x.store(1, order::release);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
@@ -181,8 +238,14 @@ WEFT_MODEL_TEST(litmus, lb_release_acquire, model::reaches("00", "01", "10"), mo
 
 void two_plus_two_writes(model::world& model, order o) {
   atomic<int> x(0), y(0);
-  model.thread([&] { x.store(1, o); y.store(2, o); });
-  model.thread([&] { y.store(1, o); x.store(2, o); });
+  model.thread([&] {
+    x.store(1, o);
+    y.store(2, o);
+  });
+  model.thread([&] {
+    y.store(1, o);
+    x.store(2, o);
+  });
   model.run();
   model.outcome(pair(x.load(order::relaxed), y.load(order::relaxed)));
 }
@@ -238,8 +301,14 @@ WEFT_MODEL_TEST(litmus, corr, model::reaches("00", "01", "11", "12", "02", "22")
                 model::never("10", "20", "21")) {
   atomic<int> x(0);
   int a = -1, b = -1;
-  model.thread([&] { x.store(1, order::relaxed); x.store(2, order::relaxed); });
-  model.thread([&] { a = x.load(order::relaxed); b = x.load(order::relaxed); });
+  model.thread([&] {
+    x.store(1, order::relaxed);
+    x.store(2, order::relaxed);
+  });
+  model.thread([&] {
+    a = x.load(order::relaxed);
+    b = x.load(order::relaxed);
+  });
   model.run();
   model.outcome(pair(a, b));
 }
@@ -262,17 +331,32 @@ WEFT_MODEL_TEST(litmus, wrc, model::reaches("111"), model::never("110")) {
   atomic<int> x(0), y(0);
   int a = -1, b = -1, c = -1;
   model.thread([&] { x.store(1, order::relaxed); });
-  model.thread([&] { a = x.load(order::relaxed); y.store(1, order::release); });
-  model.thread([&] { b = y.load(order::acquire); c = x.load(order::relaxed); });
+  model.thread([&] {
+    a = x.load(order::relaxed);
+    y.store(1, order::release);
+  });
+  model.thread([&] {
+    b = y.load(order::acquire);
+    c = x.load(order::relaxed);
+  });
   model.run();
   model.outcome(pair(a, b) + std::to_string(c));
 }
 WEFT_MODEL_TEST(litmus, isa2, model::reaches("111"), model::never("110")) {
   atomic<int> x(0), y(0), z(0);
   int a = -1, b = -1, c = -1;
-  model.thread([&] { x.store(1, order::relaxed); y.store(1, order::release); });
-  model.thread([&] { a = y.load(order::acquire); z.store(1, order::release); });
-  model.thread([&] { b = z.load(order::acquire); c = x.load(order::relaxed); });
+  model.thread([&] {
+    x.store(1, order::relaxed);
+    y.store(1, order::release);
+  });
+  model.thread([&] {
+    a = y.load(order::acquire);
+    z.store(1, order::release);
+  });
+  model.thread([&] {
+    b = z.load(order::acquire);
+    c = x.load(order::relaxed);
+  });
   model.run();
   model.outcome(pair(a, b) + std::to_string(c));
 }
@@ -283,7 +367,10 @@ template <class Middle>
 void release_sequence(model::world& model, Middle middle) {
   atomic<int> data(0), flag(0);
   int b = -1;
-  model.thread([&] { data.store(1, order::relaxed); flag.store(1, order::release); });
+  model.thread([&] {
+    data.store(1, order::relaxed);
+    flag.store(1, order::release);
+  });
   model.thread([&] { middle(flag); });
   model.thread([&] {
     if (flag.load(order::acquire) != 2) return;
@@ -318,7 +405,10 @@ WEFT_MODEL_TEST(litmus, release_sequence_ends_at_own_store, model::reaches("0", 
 }
 WEFT_MODEL_TEST(litmus, acquire_fence_after_rmw_chain, model::reaches("1"), model::never("0")) {
   atomic<int> data(0), count(0);
-  model.thread([&] { data.store(1, order::relaxed); count.fetch_add(1, order::release); });
+  model.thread([&] {
+    data.store(1, order::relaxed);
+    count.fetch_add(1, order::release);
+  });
   model.thread([&] { count.fetch_add(1, order::relaxed); });
   model.thread([&] {
     const int seen = count.load(order::relaxed);
@@ -351,10 +441,14 @@ WEFT_MODEL_TEST(litmus, narrow_words_wrap, model::never("bug")) {
   model.run();
   model.check(x.load(order::relaxed) == 255, "eight bits have more than 256 values");
 }
-// A strong compare-exchange may fail because it reads an old value; it then acquires no more than that.
+// A strong compare-exchange may fail because it reads an old value; it then acquires no more than
+// that.
 WEFT_MODEL_TEST(litmus, failed_cas_may_be_stale, model::reaches("stale", "newest")) {
   atomic<int> x(0), y(0);
-  model.thread([&] { x.store(1, order::relaxed); y.store(1, order::release); });
+  model.thread([&] {
+    x.store(1, order::relaxed);
+    y.store(1, order::release);
+  });
   model.thread([&] {
     atomic<int>& first = x;
     int expected = 7;
@@ -368,10 +462,14 @@ WEFT_MODEL_TEST(litmus, failed_cas_may_be_stale, model::reaches("stale", "newest
 WEFT_MODEL_TEST(litmus, failed_cas_needs_acquire_to_synchronize, model::expects_bug("data race")) {
   plain<int> data(0);
   atomic<int> x(0);
-  model.thread([&] { data.set(1); x.store(1, order::release); });
+  model.thread([&] {
+    data.set(1);
+    x.store(1, order::release);
+  });
   model.thread([&] {
     int expected = 0;
-    if (!x.compare_exchange(expected, 2, order::acquire, order::relaxed)) static_cast<void>(data.get());
+    if (!x.compare_exchange(expected, 2, order::acquire, order::relaxed))
+      static_cast<void>(data.get());
   });
   model.run();
 }
@@ -398,22 +496,36 @@ WEFT_MODEL_TEST(litmus, strong_cas_does_not_fail_for_nothing, model::never("fail
 
 WEFT_MODEL_TEST(litmus, use_after_the_lifetime_is_found, model::expects_bug("lifetime")) {
   auto* x = new atomic<int>(0);
-  model.thread([=] { delete x; auto* other = new atomic<int>(5); delete other; });
+  model.thread([=] {
+    delete x;
+    auto* other = new atomic<int>(5);
+    delete other;
+  });
   model.thread([=] { static_cast<void>(x->load(order::relaxed)); });
   model.run();
 }
 WEFT_MODEL_TEST(litmus, destruction_must_happen_after, model::expects_bug("destroyed although")) {
   auto* x = new atomic<int>(0);
   auto* done = new atomic<int>(0);
-  model.thread([=] { x->store(1, order::relaxed); done->store(1, order::relaxed); });
-  model.thread([=] { if (done->load(order::acquire)) delete x; });
+  model.thread([=] {
+    x->store(1, order::relaxed);
+    done->store(1, order::relaxed);
+  });
+  model.thread([=] {
+    if (done->load(order::acquire)) delete x;
+  });
   model.run();
 }
 WEFT_MODEL_TEST(litmus, destruction_after_release_acquire) {
   auto* x = new atomic<int>(0);
   auto* done = new atomic<int>(0);
-  model.thread([=] { x->store(1, order::relaxed); done->store(1, order::release); });
-  model.thread([=] { if (done->load(order::acquire)) delete x, new atomic<int>(3); });
+  model.thread([=] {
+    x->store(1, order::relaxed);
+    done->store(1, order::release);
+  });
+  model.thread([=] {
+    if (done->load(order::acquire)) delete x, new atomic<int>(3);
+  });
   model.run();
 }
 WEFT_MODEL_TEST(litmus, construction_must_happen_before, model::expects_bug("construction")) {
@@ -427,7 +539,9 @@ WEFT_MODEL_TEST(litmus, construction_must_happen_before, model::expects_bug("con
 WEFT_MODEL_TEST(litmus, spinning_ends, model::never("stuck")) {
   atomic<int> go(0);
   for (int i = 0; i < 2; ++i) {
-    model.thread([&] { while (!go.load(order::relaxed)) cpu_pause(); });
+    model.thread([&] {
+      while (!go.load(order::relaxed)) cpu_pause();
+    });
   }
   model.thread([&] { go.store(1, order::relaxed); });
   model.run();
@@ -435,7 +549,9 @@ WEFT_MODEL_TEST(litmus, spinning_ends, model::never("stuck")) {
 WEFT_MODEL_TEST(litmus, livelock_is_found, model::expects_bug("livelock")) {
   atomic<int> go(0);
   for (int i = 0; i < 2; ++i) {
-    model.thread([&] { while (!go.load(order::relaxed)) cpu_pause(); });
+    model.thread([&] {
+      while (!go.load(order::relaxed)) cpu_pause();
+    });
   }
   model.run();
 }

@@ -114,7 +114,8 @@ bool run_right(engine& e, const test& t, const settings& s, totals& sum) {
     sum.milliseconds += v.milliseconds;
     if (v.bug && t.expects_bug) {
       const bool right = v.why.find(t.expects_bug) != std::string::npos;
-      row(t.name, bound, v, right ? "bug found, as it must be" : "FAILED: another bug than expected");
+      row(t.name, bound, v,
+          right ? "bug found, as it must be" : "FAILED: another bug than expected");
       if (!right) show(t, v, nullptr);
       return right;
     }
@@ -160,7 +161,8 @@ bool run_mutant(engine& e, const test& t, const settings& s, const char* id, tot
     }
     if (bound == bound_max) {
       row((std::string("  mutant ") + id).c_str(), bound, v,
-          reached ? "FAILED: it survives" : "FAILED: the code under test never asks for this mutant");
+          reached ? "FAILED: it survives"
+                  : "FAILED: the code under test never asks for this mutant");
     }
   }
   return false;

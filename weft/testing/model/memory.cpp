@@ -135,7 +135,9 @@ bool memory::alive(unsigned number) const noexcept {
 
 memory::location& memory::find(int t, unsigned number) {
   if (!alive(number)) {
-    fail("an atomic was used after its lifetime (or it is a function's static, which models may not have)");
+    fail(
+        "an atomic was used after its lifetime (or it is a function's static, which models may not "
+        "have)");
   }
   location& l = locations_[number & index_mask];
   view& known = views_[t].known;
@@ -151,7 +153,9 @@ void memory::destroy(int t, unsigned number) {
   location& l = locations_[number & index_mask];
   for (int i = 0; i < threads_max; ++i) {
     if (i != t && views_[t].known.clock(i) < l.touched[i]) {
-      fail("data race: an atomic was destroyed although another thread's access does not happen before");
+      fail(
+          "data race: an atomic was destroyed although another thread's access does not happen "
+          "before");
     }
   }
   l.alive = false;
@@ -197,7 +201,8 @@ std::uint64_t memory::read(int t, unsigned number, order o, int age) {
 void memory::append(int t, location& l, int index, std::uint64_t value, order o,
                     const view* sequence) {
   thread_views& v = views_[t];
-  const auto stamp = static_cast<std::int16_t>(l.base + static_cast<std::int16_t>(l.messages.size()));
+  const auto stamp =
+      static_cast<std::int16_t>(l.base + static_cast<std::int16_t>(l.messages.size()));
   v.known.place(index) = stamp;
   const view* own = releases(o) ? &v.known : v.has_released ? &v.released : nullptr;
   const view* carries = sequence;
@@ -259,7 +264,8 @@ unsigned memory::create_plain(int t) {
   if (free_cells_.empty()) {
     index = cell_count_++;
     if (static_cast<std::size_t>(index) == cells_.size()) cells_.emplace_back();
-    if (static_cast<unsigned>(index) > index_mask) fail("more plain cells than the checker has room for");
+    if (static_cast<unsigned>(index) > index_mask)
+      fail("more plain cells than the checker has room for");
   } else {
     index = free_cells_.back();
     free_cells_.pop_back();
@@ -285,16 +291,19 @@ memory::cell& memory::find_plain(unsigned number) {
 void memory::read_plain(int t, unsigned number) {
   cell& c = find_plain(number);
   view& known = views_[t].known;
-  if (known.clock(c.writer) < c.written) fail("data race: a plain variable is read while it may be written");
+  if (known.clock(c.writer) < c.written)
+    fail("data race: a plain variable is read while it may be written");
   c.read[t] = known.clock(t);
 }
 
 void memory::write_plain(int t, unsigned number) {
   cell& c = find_plain(number);
   view& known = views_[t].known;
-  if (known.clock(c.writer) < c.written) fail("data race: a plain variable is written by two threads");
+  if (known.clock(c.writer) < c.written)
+    fail("data race: a plain variable is written by two threads");
   for (int i = 0; i < threads_max; ++i) {
-    if (known.clock(i) < c.read[i]) fail("data race: a plain variable is written while it may be read");
+    if (known.clock(i) < c.read[i])
+      fail("data race: a plain variable is written while it may be read");
   }
   c.writer = t;
   c.written = known.clock(t);

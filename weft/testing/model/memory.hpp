@@ -43,9 +43,9 @@ struct view {
 };
 
 struct thread_views {
-  view known;         // happened before what this thread does next
-  view acquirable;    // what an acquire fence would add to it
-  view released;      // what the last release fence froze
+  view known;       // happened before what this thread does next
+  view acquirable;  // what an acquire fence would add to it
+  view released;    // what the last release fence froze
   bool has_released = false;
 };
 
@@ -70,7 +70,8 @@ class memory {
   std::uint64_t peek(unsigned location, int age);
   std::uint64_t read(int t, unsigned location, order o, int age);
   void write(int t, unsigned location, std::uint64_t value, order o);
-  /// Reads the newest and appends `value` as one step: part of the release sequence of what it read.
+  /// Reads the newest and appends `value` as one step: part of the release sequence of what it
+  /// read.
   void read_and_write(int t, unsigned location, std::uint64_t value, order o);
   void fence(int t, order o);
   void heavy_fence(int t, int thread_count);
@@ -81,7 +82,9 @@ class memory {
   void write_plain(int t, unsigned cell);
 
   /// The number of a location within this execution, without its generation.
-  static int index_of(unsigned location) noexcept { return static_cast<int>(location & index_mask); }
+  static int index_of(unsigned location) noexcept {
+    return static_cast<int>(location & index_mask);
+  }
   /// False if the object that carries this number has been destroyed.
   bool alive(unsigned location) const noexcept;
 

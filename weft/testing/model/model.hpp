@@ -1,36 +1,42 @@
 // model: how to write a model, that is a small program over the code under test which the checker
 // runs in every order that matters, with every value that the memory model lets a load return.
 //
-//   // in weft/queue/spin_lock_model.cpp; `// model-sources: other.cpp` on the first lines adds sources
-//   #include "weft/testing/model/model.hpp"
+//   #include "weft/testing/model/model.hpp"      // in weft/queue/spin_lock_model.cpp
 //   namespace weft {
 //   WEFT_MODEL_TEST(spin_lock, keeps_one_in, model::kills("spin_lock.unlock.relaxed")) {
-//     spin_lock lock;                        // fresh for each execution: what the body declares is
-//     plain<int> inside(0);                  // built and destroyed each time. plain<T> sees data races
+//     spin_lock lock;          // what the body declares is fresh for each execution
+//     plain<int> inside(0);    // plain<T> sees data races
 //     for (int i = 0; i < 2; ++i) {
-//       model.thread([&] {                   // at most 7
+//       model.thread([&] {     // at most 7
 //         spin_guard held(lock);
 //         inside.set(inside.get() + 1);
 //       });
 //     }
-//     model.run();                           // every thread ends, or it is a bug (deadlock)
-//     model.check(inside.get() == 2, "both were in");   // here, or in a thread
+//     model.run();             // every thread ends, or it is a bug (deadlock)
+//     model.check(inside.get() == 2, "both were in");      // here, or in a thread
 //   }
 //   }
 //
-// A program that sleeps on purpose: `model.run_until_idle()` returns how many threads sleep; look
-// around, wake them, and `model.wind_down()` (or run(), if the end is to be explored, too).
+// Sleep on purpose: `model.run_until_idle()` returns how many threads sleep; look around, wake
+//   them, and `model.wind_down()` (or run(), if the end is to be explored, too).
+// Options, after the name:
+//   kills("id", ...)          each must make the model fail: ids of WEFT_MUTATE in the code under
+//                             test, or asked for by model.mutant("id") in the model
+//   reaches("...", ...), never("...", ...)     about what model.outcome() was told
+//   expects_bug("part of its message")         the model is of something wrong
+//   bound_max(n, "why"), stale_max(n, "why"), spurious_max(n, "why"), executions_max(n, "why"),
+//   steps_max(n)              the search's limits, with the reason
 // Too many executions? Fewer threads and operations; stale_max(1) and spurious_max(0) where another
-// model covers them; bound_max(2). A mutant shows what the smaller search still sees.
-// Options, after the name: kills("mutant", ...) each of which must make the model fail (ids of
-//   WEFT_MUTATE, or asked for by model.mutant("id")); reaches("outcome", ...) and never("outcome", ...)
-//   about what model.outcome() was told; expects_bug("part of its message"); bound_max(n, "why");
-//   stale_max(n, "why"); spurious_max(n, "why"); executions_max(n, "why"); steps_max(n).
-// Rules: the body must do the same for the same choices (no clocks, addresses, random numbers), must
-//   not keep state in function statics, and needs no cleverness about threads: they are fibers.
+//   model covers them; bound_max(2). The mutants show what the smaller search still sees.
+// Rules: the body must do the same for the same choices (no clocks, addresses, random numbers), and
+//   must not keep state in a function's statics. Threads are fibers: no thread_local, no real wait.
 //   WEFT_ASSERT, races, uses after the lifetime, lost wakes and livelocks are found without asking.
 //   A spin loop must call cpu_pause() (or spin_wait_yield()).
-// The executable: `x_model [FILTER] [--bound N] [--seconds S] [--mutant ID] [--replay SCHEDULE]`.
+// The platform here: os::futex_wait and futex_wake (a wait may end for nothing, and one with a
+//   deadline may time out: spurious_max times an execution), os::heavy_fence, spin_wait_yield.
+// The build: each *_model.cpp is an executable; a line `// model-sources: weft/x/y.cpp` among its
+//   first adds sources. It takes [FILTER] [--bound N] [--seconds S] [--mutant ID]
+//   [--replay SCHEDULE] [--list]; a failure prints the line that replays it.
 // What the memory model leaves out is stated in memory.hpp and pinned down by litmus_model.cpp.
 #pragma once
 
@@ -76,7 +82,7 @@ struct test {
   std::vector<const char*> never;
   const char* expects_bug = nullptr;
   int bound_max = 3;
-  int stale_max = -1;     // as the bound
+  int stale_max = -1;  // as the bound
   int spurious_max = 1;
   long executions_max = 0;
   long steps_max = 4000;
@@ -131,8 +137,8 @@ struct registration {
 
 }  // namespace weft::model
 
-#define WEFT_MODEL_TEST(suite, name, ...)                                            \
-  static void suite##_##name(::weft::model::world& model);                           \
-  static const ::weft::model::registration suite##_##name##_registration(            \
-      #suite "." #name, &suite##_##name __VA_OPT__(, ) __VA_ARGS__);                 \
+#define WEFT_MODEL_TEST(suite, name, ...)                                 \
+  static void suite##_##name(::weft::model::world& model);                \
+  static const ::weft::model::registration suite##_##name##_registration( \
+      #suite "." #name, &suite##_##name __VA_OPT__(, ) __VA_ARGS__);      \
   static void suite##_##name([[maybe_unused]] ::weft::model::world& model)

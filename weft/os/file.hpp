@@ -1,0 +1,59 @@
+// file: reading files, and opening names that strangers chose without leaving a folder.
+//
+//   Errors   values; EINTR is dealt with here
+//   Threads  any. Calls on files block: on the blocking pool, or where the page cache is warm
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weft/base/result.hpp"
+#include "weft/os/fd.hpp"
+
+namespace weft::os {
+
+enum class file_kind : std::uint8_t { regular, directory, symbolic_link, other };
+
+struct file_info {
+  std::uint64_t size = 0;
+  std::int64_t mtime_ns = 0;  // since 1970
+  std::uint64_t inode = 0;
+  std::uint64_t device = 0;
+  file_kind kind = file_kind::other;
+};
+
+/// For open_beneath() and list_directory().
+[[nodiscard]] result<fd> open_directory(std::string_view path) noexcept;
+
+/// Opens `relative` for reading, below `directory`: no "..", no absolute path and no symbolic link
+/// leads out of it, whatever is renamed meanwhile. Links that stay inside are followed where the
+/// kernel can tell (Linux 5.6); elsewhere every link is refused. Never waits for the writer of a pipe.
+/// Errors: std::errc::cross_device_link (it would lead out), too_many_symbolic_link_levels,
+/// invalid_argument (a zero byte inside).
+[[nodiscard]] result<fd> open_beneath(int directory, std::string_view relative) noexcept;
+
+/// What open_beneath() does on an older kernel. For its test.
+[[nodiscard]] result<fd> open_beneath_stepwise(int directory, std::string_view relative) noexcept;
+
+[[nodiscard]] result<file_info> stat(int file) noexcept;
+
+/// Bytes read, fewer at the end only where the system says so; 0: the end.
+[[nodiscard]] result<std::size_t> read_at(int file, void* buffer, std::size_t size,
+                                          std::uint64_t offset) noexcept;
+
+/// Moves bytes of `file` to a socket without a copy in the process. Result: bytes, 0 at the file's
+/// end; one attempt. No SIGPIPE: the error is broken_pipe.
+[[nodiscard]] result<std::size_t> send_file_now(int socket, int file, std::uint64_t offset,
+                                                std::size_t count) noexcept;
+
+struct directory_entry {
+  std::string name;
+  file_kind kind = file_kind::other;
+};
+/// Names in no order, without "." and "..". The directory's own reading position is left alone.
+[[nodiscard]] result<std::vector<directory_entry>> list_directory(int directory) noexcept;
+
+}  // namespace weft::os
