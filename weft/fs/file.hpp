@@ -18,8 +18,18 @@
 namespace weft::fs {
 
 using file_kind = os::file_kind;
-using file_info = os::file_info;
-using directory_entry = os::directory_entry;
+
+struct file_info {
+  file_kind kind = file_kind::other;
+  std::uint64_t size = 0;         // bytes
+  std::int64_t modified_ns = 0;   // since 1970
+  std::uint64_t inode = 0;
+};
+
+struct directory_entry {
+  std::string name;
+  file_info info;
+};
 
 /// An open file or folder and what was known of it when it was opened.
 class file {
@@ -31,7 +41,7 @@ class file {
 
   /// Blocking: reads until `to` is full or the file ends.
   result<std::size_t> blocking_read_at(std::span<std::byte> to, std::uint64_t offset) const noexcept {
-    return os::read_at(fd_, to, offset);
+    return os::read_at(fd_.get(), to.data(), to.size(), offset);
   }
 
  private:

@@ -44,9 +44,11 @@ double read_v1(const std::string& folder) {
 
 }  // namespace
 
-double cgroup_cpu_quota(const std::string& proc_self_cgroup, const std::string& mount) {
+unsigned cgroup_cpu_limit(const char* root) noexcept try {
+  const std::string base(root);
+  const std::string mount = base + "/sys/fs/cgroup";
   double quota = 0;
-  std::ifstream groups(proc_self_cgroup);
+  std::ifstream groups(base + "/proc/self/cgroup");
   std::string line;  // "0::/a/b" for v2, "4:cpu,cpuacct:/a/b" for v1
   while (std::getline(groups, line)) {
     const auto first = line.find(':');
@@ -60,7 +62,9 @@ double cgroup_cpu_quota(const std::string& proc_self_cgroup, const std::string& 
       upwards(path, [&](const std::string& p) { tighten(quota, read_v1(mount + "/cpu" + p)); });
     }
   }
-  return quota;
+  return static_cast<unsigned>(std::ceil(quota));
+} catch (...) {
+  return 0;  // no memory for a path: the affinity mask alone is still a right answer
 }
 
 unsigned cpus_available() noexcept {
@@ -76,12 +80,8 @@ unsigned cpus_available() noexcept {
     CPU_FREE(mask);
   }
   if (usable == 0) usable = 1;
-  try {
-    const double quota = cgroup_cpu_quota();
-    if (quota > 0 && std::ceil(quota) < usable) usable = static_cast<unsigned>(std::ceil(quota));
-  } catch (...) {
-    // No memory for a path: the affinity mask alone is still a right answer.
-  }
+  const unsigned limit = cgroup_cpu_limit("");
+  if (limit != 0 && limit < usable) usable = limit;
   return usable;
 }
 

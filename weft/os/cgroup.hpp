@@ -1,14 +1,11 @@
-// cgroup: how much CPU time the groups of this process leave it.
+// cgroup: how much CPU time the control groups around this process grant (version 1, 2 and both).
 #pragma once
-
-#include <string>
 
 namespace weft::os {
 
-/// CPUs' worth of time that the strictest group on the way up allows (v2: cpu.max, v1: cfs quota), or
-/// 0 when none limits it. `proc_self_cgroup` and `mount` are given so that tests can use a tree of
-/// their own.
-double cgroup_cpu_quota(const std::string& proc_self_cgroup = "/proc/self/cgroup",
-                        const std::string& mount = "/sys/fs/cgroup");
+/// The tightest CPU quota on the way from this process's group up to the root, in CPUs, rounded up;
+/// 0: no limit, or none that could be read. `root` stands before every path that is read
+/// ("/proc/self/cgroup", ...): "" is the machine, a test gives a folder of its own.
+unsigned cgroup_cpu_limit(const char* root) noexcept;
 
 }  // namespace weft::os

@@ -1,12 +1,17 @@
-// error: errno as a value.
+// error: the operating system's error numbers as std::error_code.
+//
+//   Result  compares with std::errc: `r.error() == std::errc::address_in_use`; would-block is
+//           std::errc::operation_would_block
 #pragma once
 
 #include <system_error>
 
 namespace weft::os {
 
-/// Comparable with std::errc, e.g. == std::errc::address_in_use.
+/// The code of an errno value; no error for 0.
 std::error_code from_errno(int number) noexcept;
+
+/// The code of the calling thread's errno.
 std::error_code last_error() noexcept;
 
 }  // namespace weft::os

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <new>
 
 #include "weft/os/error.hpp"
 #include "weft/os/file.hpp"
@@ -32,17 +33,22 @@ file_info from_stat(const struct stat& s) noexcept {
   file_info info;
   info.kind = S_ISREG(s.st_mode)   ? file_kind::regular
               : S_ISDIR(s.st_mode) ? file_kind::directory
-                                   : file_kind::other;
+               : S_ISLNK(s.st_mode) ? file_kind::symbolic_link
+                                    : file_kind::other;
   info.size = static_cast<std::uint64_t>(s.st_size);
-  info.modified_ns =
+  info.mtime_ns =
       static_cast<std::int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
   info.inode = s.st_ino;
+  info.device = s.st_dev;
   return info;
 }
 
-/// For kernels (and sandboxes) without openat2: name by name, following no link at all.
-result<fd> walk_beneath(const fd& directory, const char* relative_path) noexcept {
-  fd here(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 0));
+}  // namespace
+
+result<fd> open_beneath_stepwise(int directory, std::string_view relative) noexcept try {
+  const std::string path(relative);
+  const char* const relative_path = path.c_str();
+  fd here(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
   if (!here) return std::unexpected(last_error());
   const char* rest = relative_path;
   for (;;) {
@@ -60,45 +66,52 @@ result<fd> walk_beneath(const fd& directory, const char* relative_path) noexcept
     here = fd(next);
     rest += n;
   }
+} catch (const std::bad_alloc&) {
+  return std::unexpected(from_errno(ENOMEM));
 }
 
-}  // namespace
-
-result<fd> open_directory(const char* path) noexcept {
+result<fd> open_directory(std::string_view where) noexcept try {
+  const std::string path(where);
   const int number =
-      uninterrupted([&] { return ::open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
+      uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
   if (number < 0) return std::unexpected(last_error());
   return fd(number);
+} catch (const std::bad_alloc&) {
+  return std::unexpected(from_errno(ENOMEM));
 }
 
-result<fd> open_beneath(const fd& directory, const char* relative_path) noexcept {
+result<fd> open_beneath(int directory, std::string_view relative) noexcept try {
+  const std::string path(relative);
   open_how how{};
   how.flags = static_cast<std::uint64_t>(reading);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   constexpr int races_max = 16;  // EAGAIN: a folder on the way was renamed meanwhile
   for (int attempt = 0; attempt < races_max; ++attempt) {
     const long number = uninterrupted([&] {
-      return ::syscall(SYS_openat2, directory.get(), relative_path, &how, sizeof how);
+      return ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
     });
     if (number >= 0) return fd(static_cast<int>(number));
-    if (errno == ENOSYS || errno == EPERM) return walk_beneath(directory, relative_path);
+    if (errno == ENOSYS || errno == EPERM) return open_beneath_stepwise(directory, relative);
     if (errno == EXDEV) return std::unexpected(from_errno(EACCES));  // it led out
     if (errno != EAGAIN) return std::unexpected(last_error());
   }
   return std::unexpected(from_errno(EAGAIN));
+} catch (const std::bad_alloc&) {
+  return std::unexpected(from_errno(ENOMEM));
 }
 
-result<file_info> info_of(const fd& file) noexcept {
+result<file_info> stat(int file) noexcept {
   struct stat s {};
-  if (::fstat(file.get(), &s) != 0) return std::unexpected(last_error());
+  if (::fstat(file, &s) != 0) return std::unexpected(last_error());
   return from_stat(s);
 }
 
-result<std::size_t> read_at(const fd& file, std::span<std::byte> to, std::uint64_t offset) noexcept {
+result<std::size_t> read_at(int file, void* buffer, std::size_t size, std::uint64_t offset) noexcept {
+  auto* const to = static_cast<char*>(buffer);
   std::size_t done = 0;
-  while (done < to.size()) {
+  while (done < size) {
     const auto n = uninterrupted([&] {
-      return ::pread(file.get(), to.data() + done, to.size() - done,
+      return ::pread(file, to + done, size - done,
                      static_cast<off_t>(offset + done));
     });
     if (n < 0) return std::unexpected(last_error());
@@ -108,10 +121,10 @@ result<std::size_t> read_at(const fd& file, std::span<std::byte> to, std::uint64
   return done;
 }
 
-result<std::vector<directory_entry>> list_directory(const fd& directory) {
+result<std::vector<directory_entry>> list_directory(int directory) noexcept try {
   // Opened anew: the stream has a position of its own, and closes what it is given.
   const int number = uninterrupted(
-      [&] { return ::openat(directory.get(), ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
+      [&] { return ::openat(directory, ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
   if (number < 0) return std::unexpected(last_error());
   struct closer {
     void operator()(DIR* d) const noexcept { ::closedir(d); }
@@ -126,18 +139,20 @@ result<std::vector<directory_entry>> list_directory(const fd& directory) {
   while (const dirent* e = ::readdir(stream.get())) {
     if (std::strcmp(e->d_name, ".") == 0 || std::strcmp(e->d_name, "..") == 0) continue;
     struct stat s {};
-    if (::fstatat(directory.get(), e->d_name, &s, 0) != 0) continue;
-    entries.push_back({e->d_name, from_stat(s)});
+    if (::fstatat(directory, e->d_name, &s, 0) != 0) continue;
+    entries.push_back({e->d_name, from_stat(s).kind});
   }
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return entries;
+} catch (const std::bad_alloc&) {
+  return std::unexpected(from_errno(ENOMEM));
 }
 
-result<std::size_t> send_file_now(int socket, const fd& file, std::uint64_t offset,
+result<std::size_t> send_file_now(int socket, int file, std::uint64_t offset,
                                   std::size_t count) noexcept {
   auto at = static_cast<off_t>(offset);
-  const auto n = uninterrupted([&] { return ::sendfile(socket, file.get(), &at, count); });
+  const auto n = uninterrupted([&] { return ::sendfile(socket, file, &at, count); });
   if (n < 0) return std::unexpected(last_error());
   return static_cast<std::size_t>(n);
 }

@@ -1,8 +1,10 @@
-// futex: a thread sleeps until a word changes. The word belongs to this process.
+// futex: sleep until a word changes.
 //
-//   Threads  any
-//   Cost     wake without a sleeper 138 ns; round trip 2.3 us when the cores are awake
-//   Note     a wake may be spurious: look at the word again
+//   Threads    any, of this process only
+//   Protocol   wait: the word is compared and the thread put to sleep in one step, so a wake between
+//              the caller's own look and its sleep is not lost, provided that the waker changes the
+//              word before it wakes
+//   Orderings  none: the word's own loads and stores carry what must be seen
 #pragma once
 
 #include <cstdint>
@@ -12,12 +14,12 @@
 
 namespace weft::os {
 
-/// Sleeps while `word` equals `expected`, until woken or until `deadline_ns` of the monotonic clock.
-/// False: the deadline was reached.
-bool futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t deadline_ns) noexcept;
+/// Sleeps while the word holds `expected`. Result: false when `deadline_ns` (monotonic, absolute;
+/// never_ns) has passed; true otherwise, also for no reason at all: look at the word again.
+[[nodiscard]] bool futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected,
+                              std::int64_t deadline_ns) noexcept;
 
-/// Wakes up to `n` threads that sleep on `word`. The word may be gone already: only its address is
-/// used, and a wake of a stranger who came to sleep there is a spurious one.
+/// Wakes up to `n` waiters. The word may be gone already: its address is all that is used.
 void futex_wake(atomic<std::uint32_t>& word, int n) noexcept;
 
 }  // namespace weft::os

@@ -1,67 +1,110 @@
-// socket: the system's sockets as owned, non-blocking, close-on-exec descriptors, with errors as values.
+// socket: TCP sockets, one attempt a call. What would block says so instead of waiting.
 //
-//   Threads  any, as the system allows
-//   Errors   EINTR is dealt with here; SIGPIPE is never raised; "not now" is
-//            std::errc::operation_would_block
+//   Sockets  non-blocking and close-on-exec from birth
+//   Errors   values. EINTR is dealt with here; SIGPIPE never comes (the error is broken_pipe);
+//            "not now" is std::errc::operation_would_block
+//   Threads  any; the kernel orders the calls on one socket
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "weft/base/result.hpp"
 #include "weft/os/fd.hpp"
 
 namespace weft::os {
 
-enum class family : std::uint8_t { ip_v4, ip_v6 };
+enum class address_family : std::uint8_t { none, ipv4, ipv6, other };
 
-/// The system's own form of an address (struct sockaddr_storage), opaque here.
-class socket_address {
- public:
-  static constexpr std::uint32_t capacity = 128;  // bytes
-  void* data() noexcept { return bytes_; }
-  const void* data() const noexcept { return bytes_; }
-  std::uint32_t size() const noexcept { return size_; }
-  void set_size(std::uint32_t bytes) noexcept { size_ = bytes; }
-
- private:
-  alignas(8) unsigned char bytes_[capacity] = {};
-  std::uint32_t size_ = capacity;
+/// An address as the kernel takes it; what is inside is known to socket_posix.cpp alone.
+struct socket_address {
+  alignas(8) unsigned char bytes[128];
+  std::uint32_t size = 0;  // of `bytes`, in use; 0: no address
 };
 
-/// IP address bytes are in network order: 4 of them or 16. `scope` is the interface of a link-local
-/// IPv6 address.
+/// `ip` in network order (192.0.2.1 is {192, 0, 2, 1}), `port` in host order.
+socket_address make_ipv4(const std::uint8_t (&ip)[4], std::uint16_t port) noexcept;
+/// `scope` is the interface's index for link-local addresses, else 0.
+socket_address make_ipv6(const std::uint8_t (&ip)[16], std::uint16_t port,
+                         std::uint32_t scope = 0) noexcept;
+
+/// An address taken apart.
 struct ip_endpoint {
-  family kind = family::ip_v4;
-  unsigned char ip[16] = {};
+  address_family family = address_family::none;
+  std::uint8_t ip[16] = {};  // the first 4 for IPv4
   std::uint16_t port = 0;
   std::uint32_t scope = 0;
 };
-socket_address to_socket_address(const ip_endpoint& endpoint) noexcept;
-/// False: not an IP address.
-bool from_socket_address(const socket_address& address, ip_endpoint& endpoint) noexcept;
+address_family family_of(const socket_address& address) noexcept;
+/// family is none or other where there is no IP address inside.
+ip_endpoint take_apart(const socket_address& address) noexcept;
 
-result<fd> open_tcp(family kind) noexcept;
-struct bind_options {
-  bool reuse_port = false;  // several listeners share the port, the kernel spreads connections
-  bool v6_only = false;
+/// One part of a gathered write; layout of struct iovec.
+struct send_part {
+  const void* data;
+  std::size_t size;
 };
-/// Bound with SO_REUSEADDR, so that a restarted server gets its port back at once.
-result<void> bind(const fd& socket, const socket_address& address, bind_options options) noexcept;
-result<void> listen(const fd& socket, int backlog) noexcept;
-result<socket_address> local_address(int socket) noexcept;
-result<socket_address> peer_address(int socket) noexcept;
-/// The error that a connecting socket ended with, if any.
-result<void> pending_error(int socket) noexcept;
 
-enum class direction : std::uint8_t { read, write, both };
-result<void> shut_down(int socket, direction which) noexcept;
-result<void> set_no_delay(int socket, bool on) noexcept;
-result<void> set_keep_alive(int socket, bool on) noexcept;
-result<void> set_send_buffer(int socket, int bytes) noexcept;
-result<void> set_receive_buffer(int socket, int bytes) noexcept;
-/// Closing it sends a reset instead of an orderly end.
-result<void> set_reset_on_close(int socket, bool on) noexcept;
+[[nodiscard]] result<fd> open_tcp(address_family family) noexcept;
+
+/// A pair of connected stream sockets of this machine, for wake-ups and tests.
+struct socket_pair {
+  fd first, second;
+};
+[[nodiscard]] result<socket_pair> open_pair() noexcept;
+
+[[nodiscard]] result<void> bind(int socket, const socket_address& address) noexcept;
+[[nodiscard]] result<void> listen(int socket, int backlog) noexcept;
+
+struct listen_options {
+  int backlog = 1024;       // connections; the system may have a lower limit
+  bool reuse_port = false;  // several listeners share the port's connections
+  bool only_ipv6 = false;   // an IPv6 listener takes IPv4 too, unless this is set
+};
+/// open_tcp, SO_REUSEADDR, bind, listen.
+[[nodiscard]] result<fd> listen_tcp(const socket_address& address,
+                                    const listen_options& options = {}) noexcept;
+
+/// Errors: would block; too_many_files_open (nothing is accepted; wait before trying again).
+/// A connection that died while it was waiting is passed over, not reported.
+[[nodiscard]] result<fd> accept_nonblocking(int listener,
+                                            socket_address* peer = nullptr) noexcept;
+
+/// True: connected. False: under way; when writable, socket_error() tells.
+[[nodiscard]] result<bool> connect_start(int socket, const socket_address& address) noexcept;
+
+/// Bytes moved, at least 1; recv_now: 0 is the end of the stream (or size 0).
+[[nodiscard]] result<std::size_t> recv_now(int socket, void* buffer, std::size_t size) noexcept;
+[[nodiscard]] result<std::size_t> send_now(int socket, const void* data,
+                                           std::size_t size) noexcept;
+/// As many parts as the system takes in one call; the result may end inside one.
+[[nodiscard]] result<std::size_t> sendv_now(int socket, const send_part* parts,
+                                            std::size_t count) noexcept;
+
+enum class shutdown_side : std::uint8_t { receive, send, both };
+[[nodiscard]] result<void> shutdown(int socket, shutdown_side side) noexcept;
+
+[[nodiscard]] result<socket_address> local_address(int socket) noexcept;
+[[nodiscard]] result<socket_address> peer_address(int socket) noexcept;
+
+/// Takes the error that waits on the socket; none: no error.
+std::error_code socket_error(int socket) noexcept;
+
+[[nodiscard]] result<void> set_nodelay(int socket, bool on) noexcept;
+[[nodiscard]] result<void> set_reuse_address(int socket, bool on) noexcept;
+[[nodiscard]] result<void> set_reuse_port(int socket, bool on) noexcept;
+[[nodiscard]] result<void> set_only_ipv6(int socket, bool on) noexcept;
+[[nodiscard]] result<void> set_send_buffer(int socket, int bytes) noexcept;
+[[nodiscard]] result<void> set_receive_buffer(int socket, int bytes) noexcept;
+/// Close with a reset instead of a farewell (linger 0).
+[[nodiscard]] result<void> set_reset_on_close(int socket, bool on) noexcept;
+
+struct keepalive_options {
+  bool on = true;
+  int idle_s = 60;     // silence before the first probe
+  int interval_s = 10; // between probes
+  int probes = 6;      // unanswered ones before the connection is given up
+};
+[[nodiscard]] result<void> set_keepalive(int socket, const keepalive_options& options) noexcept;
 
 }  // namespace weft::os

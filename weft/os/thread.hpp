@@ -1,7 +1,8 @@
-// thread: an operating-system thread, owned.
+// thread: an operating system thread, and the few things a thread says about itself.
 //
-//   Errors   too many threads is a value (std::errc::resource_unavailable_try_again), no abort
-//   Threads  one owner; joined before it is destroyed
+//   Census   each, from start() to join(), counts as census_kind::threads
+//   Errors   a refused thread is a value, never an abort: processes at their limit go on
+//   Signals  the new thread has the mask of the one that started it
 #pragma once
 
 #include <cstddef>
@@ -16,25 +17,32 @@ class thread {
  public:
   thread() noexcept = default;
   thread(thread&& other) noexcept;
-  thread& operator=(thread&& other) noexcept;
-  ~thread();  // must have been joined
+  thread& operator=(thread&& other) noexcept;  // *this must not be joinable
+  thread(const thread&) = delete;
+  thread& operator=(const thread&) = delete;
+  ~thread();  // asserts that it was joined: nobody may outlive what its thread uses
 
-  /// Runs entry(argument) on a new thread. `stack_bytes` 0: the system's default. `name` is cut to
-  /// what the system shows (15 bytes on Linux).
-  static result<thread> start(std::string_view name, std::size_t stack_bytes, void (*entry)(void*),
-                              void* argument) noexcept;
+  /// Runs entry(argument) on a new thread. `name` is what ps and debuggers show; 15 bytes of it.
+  /// `stack_bytes` is rounded up to what the system demands; 0: the system's default.
+  /// Errors: std::errc::resource_unavailable_try_again at a limit, not_enough_memory.
+  [[nodiscard]] static result<thread> start(std::string_view name, std::size_t stack_bytes,
+                                            void (*entry)(void*), void* argument) noexcept;
+  /// Waits for its end. A thread cannot join itself.
   void join() noexcept;
-  bool joinable() const noexcept { return running_; }
-  /// As current_thread_id() gives it on that thread; 0 before start().
-  std::uint64_t id() const noexcept { return handle_; }
+  bool joinable() const noexcept { return joinable_; }
 
  private:
-  std::uint64_t handle_ = 0;
-  bool running_ = false;
+  std::uintptr_t handle_ = 0;
+  bool joinable_ = false;
 };
 
-std::uint64_t current_thread_id() noexcept;
+/// 15 bytes at most are kept. Errors are ignored: it is for people.
 void set_current_thread_name(std::string_view name) noexcept;
+
+/// The number that the system's tools show. Cost: a system call, so that it stays true after fork().
+std::uint64_t current_thread_id() noexcept;
+
+/// Lets another thread run, if one wants this CPU.
 void yield_thread() noexcept;
 
 }  // namespace weft::os

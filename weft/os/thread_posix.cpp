@@ -40,7 +40,7 @@ void* begin(void* raw) {
   return nullptr;
 }
 
-static_assert(sizeof(pthread_t) <= sizeof(std::uint64_t));
+static_assert(sizeof(pthread_t) <= sizeof(std::uintptr_t));
 
 std::uint64_t as_number(pthread_t handle) noexcept {
   std::uint64_t number = 0;
@@ -57,16 +57,16 @@ pthread_t as_handle(std::uint64_t number) noexcept {
 }  // namespace
 
 thread::thread(thread&& other) noexcept
-    : handle_(std::exchange(other.handle_, 0)), running_(std::exchange(other.running_, false)) {}
+    : handle_(std::exchange(other.handle_, 0)), joinable_(std::exchange(other.joinable_, false)) {}
 
 thread& thread::operator=(thread&& other) noexcept {
-  WEFT_ASSERT(!running_, "a running thread was overwritten; join it first");
+  WEFT_ASSERT(!joinable_, "a running thread was overwritten; join it first");
   handle_ = std::exchange(other.handle_, 0);
-  running_ = std::exchange(other.running_, false);
+  joinable_ = std::exchange(other.joinable_, false);
   return *this;
 }
 
-thread::~thread() { WEFT_ASSERT(!running_, "a thread was destroyed without being joined"); }
+thread::~thread() { WEFT_ASSERT(!joinable_, "a thread was destroyed without being joined"); }
 
 result<thread> thread::start(std::string_view name, std::size_t stack_bytes, void (*entry)(void*),
                              void* argument) noexcept {
@@ -87,14 +87,14 @@ result<thread> thread::start(std::string_view name, std::size_t stack_bytes, voi
   census_add(census_kind::threads, 1);
   thread started;
   started.handle_ = as_number(handle);
-  started.running_ = true;
+  started.joinable_ = true;
   return started;
 }
 
 void thread::join() noexcept {
-  WEFT_ASSERT(running_, "a thread was joined that is not running");
+  WEFT_ASSERT(joinable_, "a thread was joined that is not running");
   ::pthread_join(as_handle(handle_), nullptr);
-  running_ = false;
+  joinable_ = false;
   census_add(census_kind::threads, -1);
 }
 

@@ -142,7 +142,8 @@ WEFT_MODEL_TEST(idle, busy_worker_keeps_no_work,
     i.run();
     const std::uint32_t n = running.fetch_add(1, order::acq_rel) + 1;
     if (n == 2) os::futex_wake(running, 2);
-    while (running.load(order::acquire) < 2) os::futex_wait(running, 1, never_ns);
+    while (running.load(order::acquire) < 2)
+      static_cast<void>(os::futex_wait(running, 1, never_ns));
   };
   for (unsigned w = 0; w < 2; ++w) model.thread("worker", [&, w] { pool.work(w, job); });
   model.thread("submitter", [&] {
@@ -167,7 +168,7 @@ WEFT_MODEL_TEST(idle, work_of_a_busy_worker_is_stolen,
     items[0].prepare();
     busy.push_back(&items[0], pool.queue);
     pool.notify();
-    while (!ran.load(order::acquire)) os::futex_wait(ran, 0, never_ns);
+    while (!ran.load(order::acquire)) static_cast<void>(os::futex_wait(ran, 0, never_ns));
   });
   model.thread("thief", [&] {
     pool.work(

@@ -11,7 +11,8 @@ namespace {
 class toy_driver {
  public:
   void wait() noexcept {
-    while (pending_.exchange(0, order::relaxed) == 0) os::futex_wait(pending_, 0, never_ns);
+    while (pending_.exchange(0, order::relaxed) == 0)
+      static_cast<void>(os::futex_wait(pending_, 0, never_ns));
   }
   void wake() noexcept {
     pending_.store(1, order::relaxed);

@@ -17,7 +17,7 @@ blocking_pool::~blocking_pool() {
   work_came_.notify_all();
   thread_ended_.wait(lock, [this] { return threads_ == 0; });
   lock.unlock();
-  for (os::thread& t : ended_) t.join();
+  for (member& m : ended_) m.thread.join();
 }
 
 blocking_pool::accepted blocking_pool::submit(blocking_work& work) noexcept {
@@ -55,31 +55,33 @@ bool blocking_pool::withdraw(blocking_work& work) noexcept {
 
 bool blocking_pool::start_thread(std::unique_lock<std::mutex>& held) {
   ++threads_;
-  std::list<os::thread> ended;
+  members ended;
   ended.swap(ended_);  // joined below, without the lock: they have nothing left to do but return
-  threads_alive_.emplace_back();
-  const auto place = std::prev(threads_alive_.end());
-  auto started = os::thread::start(name_, 0, &thread_main, this);
+  member& fresh = alive_.emplace_back(*this);
+  // The new thread takes the lock first, so it sees its own entry complete.
+  auto started = os::thread::start(name_, 0, &thread_main, &fresh);
   if (started) {
-    *place = std::move(*started);
+    fresh.thread = std::move(*started);
   } else {
-    threads_alive_.erase(place);  // the work stays in line for the threads there are
+    alive_.pop_back();  // the work stays in line for the threads there are
     --threads_;
   }
   const bool somebody_serves = threads_ > 0;
   if (!ended.empty()) {
     held.unlock();
-    for (os::thread& t : ended) t.join();
+    for (member& m : ended) m.thread.join();
     held.lock();
   }
   return somebody_serves;
 }
 
-void blocking_pool::thread_main(void* self) { static_cast<blocking_pool*>(self)->serve(); }
+void blocking_pool::thread_main(void* raw) {
+  auto& self = *static_cast<member*>(raw);
+  self.pool.serve(self);
+}
 
-void blocking_pool::serve() {
+void blocking_pool::serve(member& self) {
   std::unique_lock lock(mutex_);
-  const auto me = os::current_thread_id();
   for (;;) {
     ++free_;
     const bool woken = work_came_.wait_for(lock, keep_alive_,
@@ -99,9 +101,9 @@ void blocking_pool::serve() {
     --busy_;
     work.end(false);  // under the lock, so that who sees nobody busy also sees the job ready
   }
-  for (auto t = threads_alive_.begin(); t != threads_alive_.end(); ++t) {
-    if (t->id() == me) {
-      ended_.splice(ended_.end(), threads_alive_, t);
+  for (auto m = alive_.begin(); m != alive_.end(); ++m) {
+    if (&*m == &self) {
+      ended_.splice(ended_.end(), alive_, m);
       break;
     }
   }

@@ -35,8 +35,14 @@ class blocking_pool {
   unsigned busy() const noexcept;  // works in line or running
 
  private:
-  static void thread_main(void* self);
-  void serve();
+  struct member {
+    explicit member(blocking_pool& p) noexcept : pool(p) {}
+    blocking_pool& pool;
+    os::thread thread;
+  };
+  using members = std::list<member>;
+  static void thread_main(void* member);
+  void serve(member& self);
   [[nodiscard]] bool start_thread(std::unique_lock<std::mutex>& held);
 
   const std::string name_;
@@ -50,8 +56,8 @@ class blocking_pool {
   unsigned threads_ = 0;
   unsigned free_ = 0;
   unsigned busy_ = 0;
-  std::list<os::thread> threads_alive_;
-  std::list<os::thread> ended_;  // have left serve(); to be joined
+  members alive_;
+  members ended_;  // have left serve(); to be joined
   bool ending_ = false;
 };
 

@@ -34,13 +34,13 @@ class sleep_operation final : public awaitable_operation<sleep_operation>, priva
 /// Waits for a while; a negative or zero wait gives way to the other jobs once.
 template <class Rep, class Period>
 [[nodiscard("co_await it")]] sleep_operation sleep_for(std::chrono::duration<Rep, Period> d) noexcept {
-  return sleep_operation(sleep_operation::from::now, to_ns(d));
+  return sleep_operation(sleep_operation::from::now, from_chrono(d));
 }
 
 /// Waits until a moment of the monotonic clock.
 [[nodiscard("co_await it")]] inline sleep_operation sleep_until(
     std::chrono::steady_clock::time_point moment) noexcept {
-  return sleep_operation(sleep_operation::from::epoch, to_ns(moment.time_since_epoch()));
+  return sleep_operation(sleep_operation::from::epoch, from_chrono(moment.time_since_epoch()));
 }
 
 /// Gives way to the other jobs, once. A stop ends the job here.

@@ -134,7 +134,7 @@ class timeout_await final {
 template <class Rep, class Period, class A>
 [[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d,
                                           A&& awaitable WEFT_LIFETIMEBOUND) {
-  return detail::timeout_await<std::remove_reference_t<A>>(awaitable, true, to_ns(d));
+  return detail::timeout_await<std::remove_reference_t<A>>(awaitable, true, from_chrono(d));
 }
 
 /// Awaits `awaitable` until `moment` of the monotonic clock.
@@ -142,7 +142,7 @@ template <class A>
 [[nodiscard("co_await it")]] auto deadline(std::chrono::steady_clock::time_point moment,
                                            A&& awaitable WEFT_LIFETIMEBOUND) {
   return detail::timeout_await<std::remove_reference_t<A>>(awaitable, false,
-                                                           to_ns(moment.time_since_epoch()));
+                                                           from_chrono(moment.time_since_epoch()));
 }
 
 }  // namespace weft

@@ -1,0 +1,35 @@
+// echo: a task a connection, as one writes it with weft; one worker. WEFT_DRIVER chooses the driver.
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <span>
+#include <utility>
+#include <weft/weft.hpp>
+
+namespace {
+
+weft::task<> serve(weft::net::tcp_stream stream) {
+  std::array<std::byte, 16384> buffer;
+  for (;;) {
+    const auto n = co_await stream.read_some(buffer);
+    if (!n || *n == 0) co_return;
+    const auto sent = co_await stream.write_all(std::span(buffer).first(*n));
+    if (!sent) co_return;
+  }
+}
+
+weft::task<weft::result<void>> accept() {
+  auto bound = weft::net::tcp_listener::bind(weft::net::endpoint::loopback_v4(0));
+  auto listener = co_await weft::ok(std::move(bound));
+  std::printf("listening 127.0.0.1:%u\n", static_cast<unsigned>(listener.local_endpoint().port()));
+  std::fflush(stdout);
+  for (;;) {
+    auto accepted = listener.accept();
+    auto stream = co_await weft::ok(std::move(accepted));
+    weft::spawn(serve, std::move(stream)).detach();
+  }
+}
+
+}  // namespace
+
+int main() { return weft::run(accept(), {.workers = 1}); }

@@ -1,0 +1,106 @@
+#include <weft/http/connection_group.hpp>
+
+#include <weft/http/connection.hpp>
+#include <weft/runtime/runtime.hpp>
+
+#include <utility>
+
+namespace weft::http::detail {
+
+connection_group::entry& connection_group::take_entry() {
+  const spin_guard guard(lock_);
+  if (free_.empty()) {
+    free_.reserve(entries_.size() + 1);  // so that ended() never allocates
+    entries_.push_back(std::make_unique<entry>());
+    free_.push_back(entries_.back().get());
+  }
+  entry& e = *free_.back();
+  free_.pop_back();
+  e.now = entry::phase::starting;
+  return e;
+}
+
+void connection_group::start(const std::shared_ptr<connection_group>& self,
+                             net::tcp_stream stream) {
+  entry& e = self->take_entry();
+  self->open_.fetch_add(1, order::seq_cst);
+  self->counters_->open.add();
+  self->counters_->accepted.add();
+  constexpr spawn_options named{.name = "http connection"};
+  join_handle<void> handle = spawn(named, run_connection, self, std::ref(e), std::move(stream));
+  {
+    const spin_guard guard(self->lock_);
+    if (e.now == entry::phase::starting) {
+      e.now = entry::phase::running;
+      e.handle = std::move(handle);
+      return;
+    }
+    e.now = entry::phase::free;
+    self->free_.push_back(&e);
+  }
+  handle.detach();
+}
+
+bool connection_group::begin_work(entry& e) noexcept {
+  e.busy.store(true, order::seq_cst);  // I2
+  if (draining_.load(order::seq_cst)) {
+    e.busy.store(false, order::relaxed);
+    return false;
+  }
+  counters_->busy.add();
+  return true;
+}
+
+void connection_group::end_work(entry& e) noexcept {
+  e.busy.store(false, order::seq_cst);
+  counters_->busy.subtract();
+}
+
+void connection_group::ended(entry& e) noexcept {
+  if (e.busy.load(order::relaxed)) end_work(e);
+  join_handle<void> handle;
+  {
+    const spin_guard guard(lock_);
+    if (e.now == entry::phase::starting) {
+      e.now = entry::phase::ended;
+    } else if (e.now == entry::phase::running) {
+      handle = std::move(e.handle);
+      e.now = entry::phase::free;
+      free_.push_back(&e);
+    }
+  }
+  if (handle) handle.detach();
+  counters_->open.subtract();
+  open_.fetch_sub(1, order::seq_cst);
+  room_.wake_one();
+}
+
+std::vector<join_handle<void>> connection_group::close() {
+  draining_.store(true, order::seq_cst);  // I2
+  std::vector<join_handle<void>> jobs;
+  const spin_guard guard(lock_);  // nobody is served in a hurry any more: the lock may be held long
+  jobs.reserve(entries_.size());
+  for (const auto& e : entries_) {
+    if (e->now != entry::phase::running) continue;
+    e->now = entry::phase::joined;
+    jobs.push_back(std::move(e->handle));
+    if (!e->busy.load(order::seq_cst)) jobs.back().stop();
+  }
+  return jobs;
+}
+
+std::coroutine_handle<> connection_group::room_operation::start(promise_base& waiter) noexcept {
+  switch (group_.room_.add_if(*this, waiter, [this] { return group_.full(); })) {
+    case wait_queue::add_result::waiting:
+      return std::noop_coroutine();  // touch nothing more
+    case wait_queue::add_result::granted:
+      return waiter.handle();
+    case wait_queue::add_result::not_needed:
+      return ready_at_once(*this, waiter);
+    case wait_queue::add_result::stopped:
+      break;
+  }
+  return unwind(waiter);
+}
+
+}  // namespace weft::http::detail

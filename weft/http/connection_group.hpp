@@ -1,0 +1,102 @@
+// Internal: the connections of one serve(), as jobs that it can stop and has to wait for.
+//
+// A connection's entry holds the handle of its job. Exactly one of three takes it out, under the
+// lock: the connection, as its last act, to detach it; close(), to join it; or nobody yet, because
+// the job ended before start() had the handle, which then drops it (state `ended`).
+//
+//   I1  A connection counts as open from start() until its job has closed the socket.
+//   I2  A request is never begun after close(): the connection sets busy, then reads draining;
+//       close() sets draining, then reads busy (all seq_cst). At least one sees the other: the
+//       connection gives up, or it is seen as busy and is given its time. (Both may happen.)
+//
+// Threads: start(), room and close() by the job of serve(); the rest by the connections.
+#pragma once
+
+#include <weft/base/atomic.hpp>
+#include <weft/base/spin_lock.hpp>
+#include <weft/http/counters.hpp>
+#include <weft/http/server.hpp>
+#include <weft/task/join_handle.hpp>
+#include <weft/task/wait_queue.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace weft::http::detail {
+
+class connection_group {
+ public:
+  struct entry {
+    enum class phase : unsigned char { free, starting, running, ended, joined };
+    phase now = phase::free;  // this and the handle: under the lock
+    join_handle<void> handle;
+    atomic<bool> busy{false};
+  };
+
+  connection_group(handler& answers, const server_options& options,
+                   std::shared_ptr<server_counters> counters)
+      : answers_(answers), options_(options), counters_(std::move(counters)) {}
+
+  [[nodiscard]] handler& answers() const noexcept { return answers_; }
+  [[nodiscard]] const server_options& options() const noexcept { return options_; }
+  [[nodiscard]] server_counters& counters() const noexcept { return *counters_; }
+
+  /// Runs a connection as a job. `self` is this group, which the job keeps alive.
+  static void start(const std::shared_ptr<connection_group>& self, net::tcp_stream stream);
+
+  /// Ends when one more connection may be started.
+  class room_operation;
+  [[nodiscard("co_await it")]] room_operation room() noexcept;
+
+  /// The connection has a request to answer. Result: false when it has to end instead.
+  [[nodiscard]] bool begin_work(entry& e) noexcept;
+  void end_work(entry& e) noexcept;
+  [[nodiscard]] bool draining() const noexcept { return draining_.load(order::relaxed); }
+
+  /// The last act of a connection.
+  void ended(entry& e) noexcept;
+
+  /// No request is begun any more, and idle connections are stopped. Result: the jobs to wait for.
+  [[nodiscard]] std::vector<join_handle<void>> close();
+
+  /// True once, for what is said on stderr only the first time.
+  [[nodiscard]] bool first_handler_error() noexcept {
+    return !said_handler_error_.exchange(true, order::relaxed);
+  }
+
+ private:
+  [[nodiscard]] bool full() const noexcept {
+    return open_.load(order::seq_cst) >= options_.connections_max;
+  }
+  entry& take_entry();
+
+  handler& answers_;
+  const server_options options_;
+  const std::shared_ptr<server_counters> counters_;
+  atomic<std::size_t> open_{0};
+  atomic<bool> draining_{false};
+  atomic<bool> said_handler_error_{false};
+  wait_queue room_;
+  spin_lock lock_;
+  std::vector<std::unique_ptr<entry>> entries_;  // under lock_, as the next
+  std::vector<entry*> free_;
+};
+
+class connection_group::room_operation final
+    : public awaitable_operation<room_operation, wait_queue::waiter> {
+ public:
+  explicit room_operation(connection_group& group) noexcept : group_(group) {}
+  std::coroutine_handle<> start(promise_base& waiter) noexcept;
+  const char* what() const noexcept override { return "room for a connection"; }
+  void await_resume() const noexcept {}
+
+ private:
+  connection_group& group_;
+};
+
+inline connection_group::room_operation connection_group::room() noexcept {
+  return room_operation(*this);
+}
+
+}  // namespace weft::http::detail

@@ -1,0 +1,154 @@
+// model-sources: weft/task/job.cpp
+//
+// The readiness word with the real stop slot beside it: a submitter, the driver that is told of events,
+// and a stopper. Whatever their order, the operation ends exactly once, a byte that the kernel has is
+// either taken or still there, and nobody touches the operation after its job was woken.
+#include "weft/io/source.hpp"
+
+#include "weft/testing/model/model.hpp"
+
+namespace weft::io {
+namespace {
+
+class waiting_job final : public job {
+ public:
+  explicit waiting_job(scheduler& home) noexcept : job(home, [](job&) noexcept {}) {}
+};
+class waiting_promise final : public promise_base {
+ public:
+  explicit waiting_promise(job& owner) noexcept { become_root(owner); }
+};
+
+/// Waking the job is the end of its frame: a write to it, which races with every later look at it.
+class home final : public scheduler {
+ public:
+  void schedule(job&, wake_kind) noexcept override {
+    frame.set(frame.get() + 1);
+    woken.fetch_add(1, order::relaxed);
+  }
+  plain<int> frame{0};
+  atomic<int> woken{0};
+};
+
+class model_operation final : public io_operation {
+ public:
+  explicit model_operation(home& h) noexcept : home_(h) {}
+  void touch() noexcept { static_cast<void>(home_.frame.get()); }
+  home& home_;
+  readiness* word = nullptr;
+};
+
+}  // namespace
+
+// The model's own: the real one asks the driver.
+void io_operation::withdraw() noexcept {
+  auto& op = static_cast<model_operation&>(*this);
+  op.touch();
+  if (op.word->withdraw(op) == readiness::withdraw_result::taken) end_stopped(op);
+}
+const char* io_operation::what() const noexcept { return "model"; }
+
+namespace {
+
+struct setting {
+  home jobs;
+  waiting_job owner{jobs};
+  waiting_promise waiter{owner};
+  model_operation op{jobs};
+  readiness word;
+  atomic<int> kernel{0};  // bytes in the socket
+  plain<int> tries{0};    // what a try writes into the operation
+  start_result started{};
+
+  setting() { op.word = &word; }
+  attempt try_once() noexcept {
+    op.touch();
+    tries.set(tries.get() + 1);
+    int have = kernel.load(order::acquire);
+    if (have == 0) return attempt::not_yet;
+    kernel.store(have - 1, order::release);  // only the holder takes
+    op.answer = 1;
+    return attempt::done;
+  }
+  void submit() noexcept {
+    started = start(
+        word, op, waiter, [this](io_operation&) { return try_once(); },
+        [](io_operation&) { return true; });
+  }
+  void byte_comes() noexcept {
+    kernel.store(1, order::release);
+    if (io_operation* ready = word.event()) {
+      static_cast<void>(carry_on(word, *ready, [this](io_operation&) { return try_once(); }));
+    }
+  }
+  void check(model::world& model) {
+    const int woken = jobs.woken.load(order::relaxed);
+    const bool in_socket = kernel.load(order::relaxed) == 1;
+    switch (started) {
+      case start_result::done:
+        model.outcome("at once");
+        model.check(woken == 0 && !in_socket, "done at once, but woken, or the byte is still there");
+        break;
+      case start_result::stopped:
+        model.outcome("not started");
+        model.check(woken == 0 && in_socket, "not started, but woken, or the byte is gone");
+        break;
+      case start_result::pending:
+        model.outcome(op.was_stopped() ? "stopped" : "completed");
+        model.check(woken == 1, "the operation did not end exactly once");
+        model.check(op.was_stopped() == in_socket, "the byte was lost, or is there twice");
+        break;
+      case start_result::held: model.check(false, "nobody asked for more"); break;
+    }
+  }
+};
+
+WEFT_MODEL_TEST(source, readiness_is_not_lost,
+                model::kills("source.put_back.relaxed", "source.put_back.ignores_event",
+                             "source.event.forgets", "source.event.relaxed",
+                             "source.reserve.ignores_event"),
+                model::reaches("at once", "completed"), model::never("stopped", "not started")) {
+  setting s;
+  model.thread("submitter", [&] { s.submit(); });
+  model.thread("driver", [&] { s.byte_comes(); });
+  model.run();
+  s.check(model);
+}
+
+WEFT_MODEL_TEST(source, a_stop_is_not_lost, model::kills("source.withdraw.forgets"),
+                model::reaches("stopped", "not started")) {
+  setting s;
+  model.thread("submitter", [&] { s.submit(); });
+  model.thread("stopper", [&] { s.owner.stop(); });
+  model.run();
+  s.kernel.store(1, order::relaxed);  // the byte that never came
+  s.check(model);
+}
+
+WEFT_MODEL_TEST(source, completed_or_stopped_but_not_both,
+                model::reaches("at once", "completed", "stopped", "not started")) {
+  setting s;
+  model.thread("submitter", [&] { s.submit(); });
+  model.thread("driver", [&] { s.byte_comes(); });
+  model.thread("stopper", [&] { s.owner.stop(); });
+  model.run();
+  s.check(model);
+}
+
+// Two processors are told of one descriptor's events, as after a handover; one of them is late.
+WEFT_MODEL_TEST(source, an_event_that_means_nothing_does_no_harm,
+                model::reaches("at once", "completed")) {
+  setting s;
+  model.thread("submitter", [&] { s.submit(); });
+  model.thread("driver", [&] { s.byte_comes(); });
+  model.thread("late driver", [&] {
+    if (io_operation* ready = s.word.event()) {
+      static_cast<void>(carry_on(s.word, *ready, [&](io_operation&) { return s.try_once(); }));
+    }
+  });
+  model.run();
+  s.check(model);
+}
+
+}  // namespace
+}  // namespace weft::io
