@@ -19,14 +19,15 @@ weft::task<> serve(weft::net::tcp_stream stream) {
 }
 
 weft::task<weft::result<void>> accept() {
-  auto bound = weft::net::tcp_listener::bind(weft::net::endpoint::loopback_v4(0));
-  auto listener = co_await weft::ok(std::move(bound));
-  std::printf("listening 127.0.0.1:%u\n", static_cast<unsigned>(listener.local_endpoint().port()));
+  auto bound = weft::net::tcp_listener::bind({weft::net::address::loopback_v4(), 0});
+  if (!bound) co_return std::unexpected(bound.error());
+  auto listener = *std::move(bound);
+  std::printf("listening %s\n", listener.local_endpoint().value().to_string().c_str());
   std::fflush(stdout);
   for (;;) {
-    auto accepted = listener.accept();
-    auto stream = co_await weft::ok(std::move(accepted));
-    weft::spawn(serve, std::move(stream)).detach();
+    auto stream = co_await weft::ok(listener.accept());
+    const auto set = stream.set_no_delay(true);
+    if (set) weft::spawn(serve, std::move(stream)).detach();
   }
 }
 

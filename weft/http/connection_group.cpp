@@ -8,15 +8,23 @@
 namespace weft::http::detail {
 
 connection_group::entry& connection_group::take_entry() {
-  const spin_guard guard(lock_);
-  if (free_.empty()) {
-    free_.reserve(entries_.size() + 1);  // so that ended() never allocates
-    entries_.push_back(std::make_unique<entry>());
-    free_.push_back(entries_.back().get());
+  {
+    const spin_guard guard(lock_);
+    if (!free_.empty()) {
+      entry& e = *free_.back();
+      free_.pop_back();
+      e.now = entry::phase::starting;
+      return e;
+    }
   }
-  entry& e = *free_.back();
-  free_.pop_back();
+  entries_.push_back(std::make_unique<entry>());
+  entry& e = *entries_.back();
   e.now = entry::phase::starting;
+  std::vector<entry*> larger;
+  larger.reserve(entries_.capacity());  // so that ended() never allocates
+  const spin_guard guard(lock_);
+  larger.assign(free_.begin(), free_.end());
+  if (larger.capacity() > free_.capacity()) free_.swap(larger);
   return e;
 }
 
@@ -78,13 +86,20 @@ void connection_group::ended(entry& e) noexcept {
 std::vector<join_handle<void>> connection_group::close() {
   draining_.store(true, order::seq_cst);  // I2
   std::vector<join_handle<void>> jobs;
-  const spin_guard guard(lock_);  // nobody is served in a hurry any more: the lock may be held long
+  std::vector<const entry*> of;
   jobs.reserve(entries_.size());
-  for (const auto& e : entries_) {
-    if (e->now != entry::phase::running) continue;
-    e->now = entry::phase::joined;
-    jobs.push_back(std::move(e->handle));
-    if (!e->busy.load(order::seq_cst)) jobs.back().stop();
+  of.reserve(entries_.size());
+  {
+    const spin_guard guard(lock_);
+    for (const auto& e : entries_) {
+      if (e->now != entry::phase::running) continue;
+      e->now = entry::phase::joined;
+      jobs.push_back(std::move(e->handle));
+      of.push_back(e.get());
+    }
+  }
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!of[i]->busy.load(order::seq_cst)) jobs[i].stop();
   }
   return jobs;
 }

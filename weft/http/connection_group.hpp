@@ -79,8 +79,8 @@ class connection_group {
   atomic<bool> said_handler_error_{false};
   wait_queue room_;
   spin_lock lock_;
-  std::vector<std::unique_ptr<entry>> entries_;  // under lock_, as the next
-  std::vector<entry*> free_;
+  std::vector<std::unique_ptr<entry>> entries_;  // by the job of serve() only
+  std::vector<entry*> free_;                     // under lock_; has room for all entries
 };
 
 class connection_group::room_operation final

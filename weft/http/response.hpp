@@ -6,16 +6,22 @@
 #include <weft/http/status.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+
+namespace weft::fs {
+class file;
+}
 
 namespace weft::http {
 
 enum class body_kind : std::uint8_t {
   empty,
   text,    ///< response::text
-  file,    ///< `file_bytes` bytes of a file from `file_at`; the server holds the open file
-  stream,  ///< length not known: chunked in 1.1, up to the end of the connection in 1.0
+  file,    ///< `file_bytes` bytes of `file` from `file_at`
+  stream,  ///< length not known: chunked in 1.1, up to the end of the connection in 1.0. For
+           ///< write_head(); http::server has no source for it and answers 500
 };
 
 struct response {
@@ -23,7 +29,7 @@ struct response {
   http::headers headers;
   body_kind kind = body_kind::empty;
   std::string text;
-  std::string file_path;         ///< relative to the served root, from resolve_path()
+  std::shared_ptr<const fs::file> file;  ///< open; not needed where only the head is sent
   std::uint64_t file_at = 0;     ///< bytes
   std::uint64_t file_bytes = 0;  ///< bytes
 

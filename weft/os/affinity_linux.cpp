@@ -1,6 +1,7 @@
 #include <sched.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -57,12 +58,16 @@ unsigned cgroup_cpu_limit(const char* root) noexcept try {
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
     if (controllers.empty()) {
-      upwards(path, [&](const std::string& p) { tighten(quota, read_v2(mount + p)); });
+      upwards(path, [&](const std::string& p) {
+        tighten(quota, read_v2(mount + p));
+        tighten(quota, read_v2(mount + "/unified" + p));  // where version 1 rules beside it
+      });
     } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
       upwards(path, [&](const std::string& p) { tighten(quota, read_v1(mount + "/cpu" + p)); });
     }
   }
-  return static_cast<unsigned>(std::ceil(quota));
+  constexpr double cpus_max = 1e6;  // more is no limit, whatever the file says
+  return quota < cpus_max ? static_cast<unsigned>(std::ceil(quota)) : 0;
 } catch (...) {
   return 0;  // no memory for a path: the affinity mask alone is still a right answer
 }
@@ -86,11 +91,16 @@ unsigned cpus_available() noexcept {
 }
 
 bool pin_current_thread(unsigned cpu) noexcept {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (cpu >= CPU_SETSIZE) return false;
-  CPU_SET(cpu, &mask);
-  return ::sched_setaffinity(0, sizeof mask, &mask) == 0;
+  constexpr unsigned cpus_max = 1 << 20;
+  if (cpu >= cpus_max) return false;
+  cpu_set_t* const mask = CPU_ALLOC(cpu + 1);
+  if (mask == nullptr) return false;
+  const std::size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
+  CPU_ZERO_S(bytes, mask);
+  CPU_SET_S(cpu, bytes, mask);
+  const bool agreed = ::sched_setaffinity(0, bytes, mask) == 0;
+  CPU_FREE(mask);
+  return agreed;
 }
 
 }  // namespace weft::os

@@ -29,10 +29,9 @@ struct file_info {
 [[nodiscard]] result<fd> open_directory(std::string_view path) noexcept;
 
 /// Opens `relative` for reading, below `directory`: no "..", no absolute path and no symbolic link
-/// leads out of it, whatever is renamed meanwhile. Links that stay inside are followed where the
-/// kernel can tell (Linux 5.6); elsewhere every link is refused. Never waits for the writer of a pipe.
-/// Errors: std::errc::cross_device_link (it would lead out), too_many_symbolic_link_levels,
-/// invalid_argument (a zero byte inside).
+/// leads out of it, whatever is renamed meanwhile. Links and ".." that stay inside are followed where
+/// the kernel can tell (Linux 5.6); elsewhere every link and every ".." is refused. Never waits for the writer of a pipe.
+/// Errors: std::errc::permission_denied (it would lead out), invalid_argument (a zero byte inside).
 [[nodiscard]] result<fd> open_beneath(int directory, std::string_view relative) noexcept;
 
 /// What open_beneath() does on an older kernel. For its test.
@@ -40,7 +39,7 @@ struct file_info {
 
 [[nodiscard]] result<file_info> stat(int file) noexcept;
 
-/// Bytes read, fewer at the end only where the system says so; 0: the end.
+/// Bytes read, fewer than asked for only at the file's end.
 [[nodiscard]] result<std::size_t> read_at(int file, void* buffer, std::size_t size,
                                           std::uint64_t offset) noexcept;
 
@@ -53,7 +52,8 @@ struct directory_entry {
   std::string name;
   file_kind kind = file_kind::other;
 };
-/// Names in no order, without "." and "..". The directory's own reading position is left alone.
+/// Sorted by name, without "." and "..", and without links that lead nowhere; the kind is that of
+/// what a link leads to. The directory's own reading position is left alone.
 [[nodiscard]] result<std::vector<directory_entry>> list_directory(int directory) noexcept;
 
 }  // namespace weft::os

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -33,8 +34,8 @@ file_info from_stat(const struct stat& s) noexcept {
   file_info info;
   info.kind = S_ISREG(s.st_mode)   ? file_kind::regular
               : S_ISDIR(s.st_mode) ? file_kind::directory
-               : S_ISLNK(s.st_mode) ? file_kind::symbolic_link
-                                    : file_kind::other;
+              : S_ISLNK(s.st_mode) ? file_kind::symbolic_link
+                                   : file_kind::other;
   info.size = static_cast<std::uint64_t>(s.st_size);
   info.mtime_ns =
       static_cast<std::int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
@@ -43,9 +44,47 @@ file_info from_stat(const struct stat& s) noexcept {
   return info;
 }
 
+/// A zero byte would end the name early for the kernel, after others have judged all of it.
+bool has_zero(std::string_view name) noexcept { return name.find('\0') != name.npos; }
+
+/// Keeps the SIGPIPE that a call may raise from this thread's handlers, and takes it away. The
+/// process's disposition is the user's; MSG_NOSIGNAL is not for sendfile.
+class without_sigpipe {
+ public:
+  without_sigpipe() noexcept {
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending;
+    ::sigpending(&pending);
+    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+    if (!was_pending_) ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~without_sigpipe() {
+    if (was_pending_) return;  // blocked by the user, who wants to see it
+    const int errno_before = errno;
+    if (errno_before == EPIPE) {
+      const timespec at_once{};
+      while (::sigtimedwait(&pipe_, nullptr, &at_once) < 0 && errno == EINTR) {
+      }
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = errno_before;
+  }
+  without_sigpipe(const without_sigpipe&) = delete;
+  without_sigpipe& operator=(const without_sigpipe&) = delete;
+
+ private:
+  sigset_t pipe_;
+  sigset_t before_;
+  bool was_pending_;
+};
+
 }  // namespace
 
 result<fd> open_beneath_stepwise(int directory, std::string_view relative) noexcept try {
+  if (has_zero(relative)) return std::unexpected(from_errno(EINVAL));
+  if (relative.empty()) return std::unexpected(from_errno(ENOENT));
+  if (relative.front() == '/') return std::unexpected(from_errno(EACCES));
   const std::string path(relative);
   const char* const relative_path = path.c_str();
   fd here(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
@@ -54,23 +93,38 @@ result<fd> open_beneath_stepwise(int directory, std::string_view relative) noexc
   for (;;) {
     while (*rest == '/') ++rest;
     const std::size_t n = std::strcspn(rest, "/");
-    if (n == 0) return here;
+    if (n == 0) {  // "a/b/": b must be a folder; here is only a place (O_PATH) so far
+      const int last = uninterrupted([&] { return ::openat(here.get(), ".", reading); });
+      if (last < 0) return std::unexpected(last_error());
+      return fd(last);
+    }
     char name[256];
     if (n >= sizeof name) return std::unexpected(from_errno(ENAMETOOLONG));
     std::memcpy(name, rest, n);
     name[n] = '\0';
     if (std::strcmp(name, "..") == 0) return std::unexpected(from_errno(EACCES));
-    const int next = uninterrupted(
-        [&] { return ::openat(here.get(), name, reading | O_NOFOLLOW); });
-    if (next < 0) return std::unexpected(errno == ELOOP ? from_errno(EACCES) : last_error());
-    here = fd(next);
     rest += n;
+    // A folder on the way is not opened for reading: that may be forbidden, and a device may act.
+    const bool last = *rest == '\0';
+    const int how = last ? reading | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    const int next = uninterrupted([&] { return ::openat(here.get(), name, how); });
+    if (next < 0) {
+      int why = errno;
+      struct stat s {};
+      const bool link = (why == ELOOP || why == ENOTDIR) &&
+                        ::fstatat(here.get(), name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+                        S_ISLNK(s.st_mode);
+      return std::unexpected(from_errno(link ? EACCES : why));
+    }
+    here = fd(next);
+    if (last) return here;
   }
 } catch (const std::bad_alloc&) {
   return std::unexpected(from_errno(ENOMEM));
 }
 
 result<fd> open_directory(std::string_view where) noexcept try {
+  if (has_zero(where)) return std::unexpected(from_errno(EINVAL));
   const std::string path(where);
   const int number =
       uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
@@ -81,6 +135,7 @@ result<fd> open_directory(std::string_view where) noexcept try {
 }
 
 result<fd> open_beneath(int directory, std::string_view relative) noexcept try {
+  if (has_zero(relative)) return std::unexpected(from_errno(EINVAL));
   const std::string path(relative);
   open_how how{};
   how.flags = static_cast<std::uint64_t>(reading);
@@ -152,6 +207,7 @@ result<std::vector<directory_entry>> list_directory(int directory) noexcept try 
 result<std::size_t> send_file_now(int socket, int file, std::uint64_t offset,
                                   std::size_t count) noexcept {
   auto at = static_cast<off_t>(offset);
+  const without_sigpipe guard;
   const auto n = uninterrupted([&] { return ::sendfile(socket, file, &at, count); });
   if (n < 0) return std::unexpected(last_error());
   return static_cast<std::size_t>(n);

@@ -156,7 +156,10 @@ result<fd> listen_tcp(const socket_address& address, const listen_options& optio
 }
 
 result<fd> accept_nonblocking(int listener, socket_address* peer) noexcept {
-  for (;;) {
+  // Some of these errors can also be the listener's own and stay (EOPNOTSUPP: it does not listen;
+  // EPERM: a sandbox), so there must be an end.
+  constexpr int dead_connections_max = 64;
+  for (int dead = 0;; ++dead) {
     socket_address a{};
     socklen_t size = sizeof a.bytes;
     const int number = ::accept4(listener, reinterpret_cast<sockaddr*>(a.bytes), &size,
@@ -166,7 +169,7 @@ result<fd> accept_nonblocking(int listener, socket_address* peer) noexcept {
       if (peer != nullptr) *peer = a;
       return fd(number);
     }
-    if (!only_that_connection(errno)) return std::unexpected(last_error());
+    if (!only_that_connection(errno) || dead == dead_connections_max) return std::unexpected(last_error());
   }
 }
 

@@ -1,15 +1,20 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <cerrno>
+#include <climits>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "weft/base/assert.hpp"
 #include "weft/base/census.hpp"
 #include "weft/base/spin_lock.hpp"
 #include "weft/os/error.hpp"
+#include "weft/os/memory.hpp"
 #include "weft/os/thread.hpp"
 
 namespace weft {
@@ -38,6 +43,24 @@ void* begin(void* raw) {
   ::pthread_setname_np(::pthread_self(), how->name);
   how->entry(how->argument);
   return nullptr;
+}
+
+/// EAGAIN of pthread_create, told so that it helps; compares equal to the generic code.
+class refused_category final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "thread"; }
+  std::string message(int) const override {
+    return "the system refuses another thread: raise the limit on processes (ulimit -u, "
+           "pids.max of the control group, kernel.threads-max) or free memory for its stack";
+  }
+  std::error_condition default_error_condition(int) const noexcept override {
+    return std::errc::resource_unavailable_try_again;
+  }
+};
+
+std::error_code why_refused(int number) noexcept {
+  static const refused_category category;
+  return number == EAGAIN ? std::error_code(number, category) : from_errno(number);
 }
 
 static_assert(sizeof(pthread_t) <= sizeof(std::uintptr_t));
@@ -76,13 +99,18 @@ result<thread> thread::start(std::string_view name, std::size_t stack_bytes, voi
   pthread_attr_t attributes;
   ::pthread_attr_init(&attributes);
   int refused = 0;
-  if (stack_bytes != 0) refused = ::pthread_attr_setstacksize(&attributes, stack_bytes);
+  if (stack_bytes != 0) {
+    const auto least = static_cast<std::size_t>(PTHREAD_STACK_MIN);
+    const std::size_t mask = page_size() - 1;
+    const std::size_t bytes = ((stack_bytes > least ? stack_bytes : least) + mask) & ~mask;
+    refused = ::pthread_attr_setstacksize(&attributes, bytes);
+  }
   pthread_t handle{};
   if (refused == 0) refused = ::pthread_create(&handle, &attributes, &begin, how);
   ::pthread_attr_destroy(&attributes);
   if (refused != 0) {
     delete how;
-    return std::unexpected(from_errno(refused));
+    return std::unexpected(why_refused(refused));
   }
   census_add(census_kind::threads, 1);
   thread started;
@@ -97,8 +125,6 @@ void thread::join() noexcept {
   joinable_ = false;
   census_add(census_kind::threads, -1);
 }
-
-std::uint64_t current_thread_id() noexcept { return as_number(::pthread_self()); }
 
 void set_current_thread_name(std::string_view name) noexcept {
   char cut[name_bytes_max];

@@ -198,12 +198,14 @@ void worker::sleep() noexcept {
   const bool was_last = core_.idle_.sleep(p.index, searching_);
   searching_ = false;
   if (was_last && core_.any_work()) {  // I3
-    // Taken back, or taken out by a waker who counted us as searching: search again either way.
-    if (!core_.idle_.wake_self(p.index)) searching_ = true;
+    // Awake again by itself, or named by a waker who counted it as searching. It must count as
+    // searching either way (rule R3 of queue/idle.hpp): with two items there, taking one quietly
+    // would leave the other behind a busy worker.
+    searching_ = core_.idle_.wake_self(p.index) ? core_.idle_.try_start_searching() : true;
     return;
   }
   if (core_.ended_.load(order::seq_cst)) {
-    if (!core_.idle_.wake_self(p.index)) searching_ = true;
+    searching_ = !core_.idle_.wake_self(p.index);
     return;
   }
   p.figures.parks.add();

@@ -103,14 +103,15 @@ job::disarm_result job::disarm(operation& op) noexcept {
 
 void job::complete(operation& op) noexcept {
   if (!op.shielded_) {
-    std::uintptr_t seen = slot_.load(order::acquire);  // P3
+    const order looking = WEFT_MUTATE("job.complete.relaxed", order::acquire, order::relaxed);
+    std::uintptr_t seen = slot_.load(looking);  // P3
     for (;;) {
       if (seen == as_word(&op)) {
-        if (slot_.compare_exchange(seen, slot_none, order::relaxed, order::acquire)) break;
+        if (slot_.compare_exchange(seen, slot_none, order::relaxed, looking)) break;
       } else if (seen == slot_busy) {
         if (slot_.compare_exchange(seen, slot_woken,
                                    WEFT_MUTATE("job.woken.relaxed", order::release, order::relaxed),
-                                   order::acquire)) {  // P2
+                                   looking)) {  // P2
           if (WEFT_MUTATE("job.woken.schedules_too", false, true)) break;
           return;  // I1: the stopper wakes the job
         }
@@ -130,7 +131,10 @@ void job::stop() noexcept {
       if (slot_.compare_exchange(seen, slot_stopped, order::relaxed, order::relaxed)) return;
     } else if (seen <= slot_woken) {
       return;  // stopped before, or somebody is at it
-    } else if (slot_.compare_exchange(seen, slot_busy, order::acquire, order::relaxed)) {  // P1
+    } else if (slot_.compare_exchange(
+                   seen, slot_busy,
+                   WEFT_MUTATE("job.stop.relaxed", order::acquire, order::relaxed),  // P1
+                   order::relaxed)) {
       break;
     }
   }
@@ -142,7 +146,8 @@ void job::stop() noexcept {
   seen = slot_busy;
   if (slot_.compare_exchange(seen, slot_stopped,
                              WEFT_MUTATE("job.left.relaxed", order::release, order::relaxed),  // P3
-                             order::acquire)) {                                                // P2
+                             WEFT_MUTATE("job.handover.relaxed", order::acquire,
+                                         order::relaxed))) {  // P2
     return;  // the answer comes later; the job may be gone from here on
   }
   WEFT_ASSERT(seen == slot_woken, "the stop slot changed under a stopper");

@@ -44,8 +44,9 @@
 //   - or fails, because another took it out: a taker, who wakes it, its stopper, or its adder, to
 //     whom it was of no use; then the next in line is looked for;
 //   - or waits for the lock of an adder that is just making MANY.
-// That in MANY the second adder does not write the word is no gap: the word became MANY by a seq_cst
-// operation before the adder locked, so no later look can see an older value.
+// That a second adder does not write the word by a seq_cst operation is no gap: it has acquired what
+// the first one published by one, so no later look can see EMPTY from before; and who sees the stale
+// SINGLE fails to claim it, and looks again.
 // No stop is lost: see I4; with `left` set the stopper itself takes the waiter out, or it was taken.
 //
 // Rejected: publish as the last access, and the condition in the same word (the primitive could not
@@ -106,11 +107,9 @@ void wait_queue::publish(waiter& w) noexcept {
     if (seen == word_empty) continue;
     if (seen != word_many) {
       const std::uintptr_t single = seen;
-      if (!word_.compare_exchange(  // P1, S
+      if (!word_.compare_exchange(  // P1
               seen, word_many,
-              WEFT_MUTATE("wait_queue.many.relaxed",
-                          WEFT_MUTATE("wait_queue.many.acquire", order::seq_cst, order::acquire),
-                          order::relaxed),
+              WEFT_MUTATE("wait_queue.many.relaxed", order::acquire, order::relaxed),
               order::relaxed)) {
         continue;
       }
@@ -206,7 +205,7 @@ wait_queue::waiter* wait_queue::lock_front() noexcept {
   std::uintptr_t seen = word_.load(order::relaxed);
   while (seen != word_empty && seen != word_many) {  // a single cannot be looked at before it is ours
     const std::uintptr_t single = seen;
-    if (word_.compare_exchange(seen, word_many, order::seq_cst, order::relaxed)) {  // P1
+    if (word_.compare_exchange(seen, word_many, order::acquire, order::relaxed)) {  // P1
       link(as_waiter(single));
       seen = word_many;
     }

@@ -22,8 +22,9 @@
 //             at most `batch_max` list operations, never across a wake
 //   Cancel    a stopped waiter is taken out in O(1); a waiter that was taken is completed, not stopped
 //   Memory    32 bytes; 64 a waiter, in the frame of whoever waits
-//   After     the queue may be destroyed by the very job that was woken: nobody touches it after
-//             the last wake, not even an add_if() that is still under way
+//   Lifetime  a job that was woken, or `granted`, may destroy the queue at once: neither its waker nor
+//             its own add_if() touches it any more. One that went on because must_wait() was false
+//             has no such right: who made it false may be about to look into the queue
 //   Protocol  top of wait_queue.cpp
 #pragma once
 

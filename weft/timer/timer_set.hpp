@@ -2,7 +2,9 @@
 //
 //   Threads  arm, advance: the owner; cancel, next_deadline_ns: any
 //   Cost     arm and cancel: one uncontended lock and a few words; no allocation
-//   Units    nanoseconds of the monotonic clock; fires never early, late by at most 1 ms
+//   Units    nanoseconds of the monotonic clock; fires never early, late by less than 1 ms. never_ns
+//            is never, what is before the clock's beginning is at once
+//   Order    in one advance: oldest deadline first, equal ones as they were armed
 //   Protocol timer_set.cpp
 #pragma once
 
@@ -16,6 +18,11 @@ namespace weft {
 
 class timer_set {
  public:
+  timer_set() noexcept = default;
+  ~timer_set();  // asserts that no timer is armed
+  timer_set(const timer_set&) = delete;
+  timer_set& operator=(const timer_set&) = delete;
+
   /// False: cancel() came first; the entry will not fire. The caller may not touch the entry after
   /// true: it may have fired.
   [[nodiscard]] bool arm(timer_entry& entry, std::int64_t deadline_ns) noexcept;
@@ -24,16 +31,19 @@ class timer_set {
   /// await by a protocol of its own; or it was not armed yet, and arm() will say false.
   [[nodiscard]] bool cancel(timer_entry& entry) noexcept;
 
-  /// Fires what is due, outside of the lock; returns how many.
+  /// Fires what is due, outside of the lock; returns how many. What is armed by a fire is for the next
+  /// advance, even if its deadline has passed. A `now_ns` before an earlier one is taken as that one.
   unsigned advance(std::int64_t now_ns) noexcept;
 
-  /// Nothing is due before this moment; never_ns if nothing is armed.
+  /// Nothing is due before this moment; never_ns if nothing is armed. A lower bound: for timers more
+  /// than 256 ms away it may come earlier (at most four times in a timer's life); advance() then.
   std::int64_t next_deadline_ns() const noexcept { return next_ns_.load(order::relaxed); }
   std::uint64_t size() const noexcept { return size_.load(order::relaxed); }
 
  private:
   static constexpr std::int64_t tick_ns = 1'000'000;
   void note_next() noexcept;
+  static void sort(wheel::list& due) noexcept;
 
   mutable spin_lock lock_;
   wheel wheel_;                              // under lock_

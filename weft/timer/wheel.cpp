@@ -3,6 +3,9 @@
 //   I2  An occupied bit is set if and only if its slot's list is not empty.
 //   I3  So the first occupied slot of the lowest occupied level is the earliest event of the wheels,
 //       and everything in overflow_ is later than that.
+//   I4  No tick in overflow_ is before overflow_from_; with removals it may become too early, which
+//       costs one vain look at the list. Searching for the earliest instead would make insert and
+//       remove O(n) for who has nothing but very late timers.
 #include "weft/timer/wheel.hpp"
 
 #include <bit>
@@ -16,6 +19,11 @@ void wheel::insert(timer_entry& entry, std::uint64_t tick) noexcept {
 }
 
 void wheel::place(timer_entry& entry) noexcept {
+  if (entry.tick_ == no_tick) {
+    entry.place_ = never_place;
+    never_.push_back(entry);
+    return;
+  }
   if (entry.tick_ <= now_) {
     entry.place_ = past_place;
     past_.push_back(entry);
@@ -26,6 +34,7 @@ void wheel::place(timer_entry& entry) noexcept {
   if (level >= levels) {
     entry.place_ = overflow_place;
     overflow_.push_back(entry);
+    if (entry.tick_ < overflow_from_) overflow_from_ = entry.tick_;
     return;
   }
   const auto slot = static_cast<unsigned>(entry.tick_ >> (8 * level)) % slots;
@@ -38,6 +47,7 @@ void wheel::remove(timer_entry& entry) noexcept {
   static_cast<list_hook<timer_tag>&>(entry).unlink();
   --size_;
   const unsigned place = entry.place_;
+  if (place == overflow_place && overflow_.empty()) overflow_from_ = no_tick;
   if (place < overflow_place && slot_[place].empty()) {
     occupied_[place / slots][place % slots / word_bits] &=
         ~(std::uint64_t{1} << (place % word_bits));
@@ -55,17 +65,12 @@ wheel::event wheel::next_event() const noexcept {
       }
       if (bits == 0) continue;
       const unsigned slot = word * word_bits + static_cast<unsigned>(std::countr_zero(bits));
-      const std::uint64_t above = level == 7 ? 0 : now_ >> (8 * (level + 1)) << (8 * (level + 1));
+      const std::uint64_t above = now_ >> (8 * (level + 1)) << (8 * (level + 1));
       return event{above | std::uint64_t{slot} << (8 * level), level * slots + slot};
     }
   }
   if (!overflow_.empty()) {
-    // Rare (once in 49 days of the clock), so the earliest is searched for.
-    std::uint64_t earliest = no_tick;
-    overflow_.for_each([&](const timer_entry& e) {
-      if (e.tick_ < earliest) earliest = e.tick_;
-    });
-    return event{earliest >> (8 * levels) << (8 * levels), overflow_place};
+    return event{overflow_from_ >> (8 * levels) << (8 * levels), overflow_place};
   }
   return event{no_tick, past_place};
 }
@@ -96,6 +101,7 @@ void wheel::advance(std::uint64_t now, list& due) noexcept {
     now_ = next.tick;
     if (next.place == overflow_place) {
       moved.splice_back(overflow_);
+      overflow_from_ = no_tick;
     } else {
       moved.splice_back(slot_[next.place]);
       occupied_[next.place / slots][next.place % slots / word_bits] &=

@@ -7,12 +7,13 @@
 //
 //   Threads  none of its own (timer_set puts a lock around it)
 //   Cost     insert and remove O(1), no allocation; each entry moves down at most four times
-//   Never early. Equal ticks fire in the order in which they were inserted into their last slot.
+//   Never early. Equal ticks leave in the order in which they were inserted.
 //   After    Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987)
 #pragma once
 
 #include <cstdint>
 
+#include "weft/base/atomic.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/base/time.hpp"
 
@@ -32,9 +33,10 @@ class timer_entry : public list_hook<timer_tag> {
   friend class timer_set;
   enum class state : std::uint8_t { idle, armed, fired, cancelled_early };
   void (*fire_)(timer_entry&) noexcept;
+  std::int64_t deadline_ns_ = 0;  // timer_set's: orders what leaves in one tick
   std::uint64_t tick_ = 0;
-  std::uint16_t place_ = 0;  // level * 256 + slot, or overflow_place
-  state state_ = state::idle;
+  std::uint16_t place_ = 0;  // level * 256 + slot, or one of the places behind
+  plain<state> state_{state::idle};
 };
 
 class wheel {
@@ -42,12 +44,13 @@ class wheel {
   using list = intrusive_list<timer_entry, timer_tag>;
   static constexpr std::uint64_t no_tick = UINT64_MAX;
 
-  /// The entry fires at the first advance() to `tick` or later; one that is in the past, at the next.
+  /// The entry fires at the first advance() to `tick` or later; one that is in the past, at the next;
+  /// one at no_tick, never.
   void insert(timer_entry& entry, std::uint64_t tick) noexcept;
   void remove(timer_entry& entry) noexcept;
   /// Moves now on (never back) and appends what has become due to `due`, earliest first.
   void advance(std::uint64_t now, list& due) noexcept;
-  /// Nothing happens before this tick: a lower bound, exact within the next 256 ticks.
+  /// Nothing happens before this tick: a lower bound, exact within the same 256 ticks as now.
   std::uint64_t next_tick() const noexcept;
   std::uint64_t now() const noexcept { return now_; }
   std::uint64_t size() const noexcept { return size_; }
@@ -58,6 +61,7 @@ class wheel {
   static constexpr unsigned word_bits = 64;
   static constexpr std::uint16_t overflow_place = levels * slots;
   static constexpr std::uint16_t past_place = overflow_place + 1;
+  static constexpr std::uint16_t never_place = past_place + 1;
 
   struct event {
     std::uint64_t tick;
@@ -73,6 +77,8 @@ class wheel {
   list slot_[levels * slots];
   list overflow_;  // differs from now above the fourth byte
   list past_;      // due at the next advance
+  list never_;     // at no_tick
+  std::uint64_t overflow_from_ = no_tick;  // not after any tick in overflow_
 };
 
 }  // namespace weft

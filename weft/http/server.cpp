@@ -1,0 +1,112 @@
+#include <weft/http/server.hpp>
+
+#include <weft/http/connection_group.hpp>
+#include <weft/http/counters.hpp>
+#include <weft/net/serve.hpp>
+#include <weft/runtime/runtime.hpp>
+#include <weft/runtime/time.hpp>
+#include <weft/task/current.hpp>
+#include <weft/together/catch_stop.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <vector>
+
+namespace weft::http {
+namespace {
+
+using detail::connection_group;
+
+// From here on a stop of the job is not seen: what follows must finish.
+class shield_to_the_end {
+ public:
+  shield_to_the_end() noexcept { current_job()->enter_shield(); }
+  ~shield_to_the_end() { current_job()->leave_shield(); }
+  shield_to_the_end(const shield_to_the_end&) = delete;
+  shield_to_the_end& operator=(const shield_to_the_end&) = delete;
+};
+
+task<result<void>> accept_connections(net::tcp_listener& listener,
+                                      std::shared_ptr<connection_group> group) {
+  std::chrono::milliseconds pause = net::accept_pause_min;
+  bool said = false;
+  for (;;) {
+    co_await group->room();
+    auto accepted = co_await listener.accept();
+    if (accepted) {
+      pause = net::accept_pause_min;
+      connection_group::start(group, std::move(*accepted));
+      continue;
+    }
+    const std::error_code error = accepted.error();
+    group->counters().accept_errors.add();
+    if (!net::is_shortage(error)) co_return std::unexpected(error);
+    if (!said) {
+      std::fprintf(stderr, "weft: http: new connections have to wait (said once): %s\n",
+                   error.message().c_str());
+      said = true;
+    }
+    co_await sleep_for(pause);
+    pause = std::min(pause * 2, net::accept_pause_max);
+  }
+}
+
+task<> stop_later(std::chrono::milliseconds after, std::vector<join_handle<void>>& jobs) {
+  co_await sleep_for(after);
+  for (auto& job : jobs) job.stop();
+}
+
+// Without timeout(): its branch is a new job, which a runtime that is shutting down stops at once,
+// and with it this wait; but the connections refer to what is destroyed after it.
+task<> drain(connection_group& group) {
+  std::vector<join_handle<void>> jobs = group.close();
+  if (jobs.empty()) co_return;
+  auto clock = spawn(stop_later, group.options().drain, std::ref(jobs));
+  for (auto& job : jobs) {
+    const auto end = co_await job.outcome();
+    static_cast<void>(end);
+  }
+  clock.stop();
+  const auto end = co_await clock.outcome();
+  static_cast<void>(end);
+}
+
+}  // namespace
+
+server::server(handler& answers, server_options options)
+    : answers_(answers),
+      options_(options),
+      counters_(std::make_shared<detail::server_counters>()) {}
+
+server::server(std::unique_ptr<handler> own, server_options options)
+    : own_(std::move(own)),
+      answers_(*own_),
+      options_(options),
+      counters_(std::make_shared<detail::server_counters>()) {}
+
+server::~server() = default;
+
+server_statistics server::statistics() const noexcept { return counters_->snapshot(); }
+
+task<result<void>> server::serve(net::tcp_listener& listener) {
+  const auto group = std::make_shared<connection_group>(answers_, options_, counters_);
+  result<void> ended;
+  std::exception_ptr thrown;
+  try {
+    const auto accepting = co_await catch_stop(accept_connections(listener, group));
+    if (accepting) ended = *accepting;
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  {
+    const shield_to_the_end shield;
+    co_await drain(*group);
+  }
+  if (thrown) std::rethrow_exception(thrown);
+  co_return ended;
+}
+
+}  // namespace weft::http

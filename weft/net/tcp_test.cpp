@@ -1,0 +1,277 @@
+// Streams and listeners on a real runtime, on every driver that works here.
+#include "weft/net/tcp.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "weft/net/serve.hpp"
+#include "weft/os/file.hpp"
+#include "weft/runtime/runtime.hpp"
+
+namespace weft::net {
+namespace {
+
+const endpoint loopback{address::loopback_v4(), 0};
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+std::string text_of(std::span<const std::byte> bytes) {
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+/// Once for each driver.
+class tcp_test : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    setenv("WEFT_DRIVER", GetParam(), 1);
+    std::string_view why;
+    if (auto made = io::make_driver(io::driver_kind::automatic, &why); !made) GTEST_SKIP() << why;
+  }
+  void TearDown() override { unsetenv("WEFT_DRIVER"); }
+
+  /// Runs `f(args...)` on a runtime of two workers.
+  template <class F, class... A>
+  void run(F f, A&&... args) {
+    runtime rt({.workers = 2});
+    rt.block_on(f(std::forward<A>(args)...));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(each, tcp_test, ::testing::Values("epoll", "io_uring"),
+                         [](const auto& info) { return std::string(info.param); });
+
+struct connection {
+  tcp_stream client;
+  tcp_stream server;
+};
+task<void> connect_pair(connection& made) {
+  auto listener = tcp_listener::bind(loopback);
+  EXPECT_TRUE(listener);
+  const auto where = listener->local_endpoint();
+  auto client = co_await tcp_stream::connect(*where);
+  EXPECT_TRUE(client);
+  auto server = co_await listener->accept();
+  EXPECT_TRUE(server);
+  made.client = std::move(*client);
+  made.server = std::move(*server);
+}
+
+task<void> both_ends_know_each_other() {
+  connection c;
+  co_await connect_pair(c);
+  EXPECT_EQ(*c.client.local_endpoint(), *c.server.peer_endpoint());
+  EXPECT_EQ(*c.client.peer_endpoint(), *c.server.local_endpoint());
+  EXPECT_TRUE(c.client.set_no_delay(false));
+  EXPECT_TRUE(c.client.set_keep_alive(true));
+}
+TEST_P(tcp_test, both_ends_know_each_other) { run(both_ends_know_each_other); }
+
+task<void> reads_what_was_written() {
+  connection c;
+  co_await connect_pair(c);
+  const auto sent = co_await c.client.write_all(bytes_of("hello, world"));
+  EXPECT_TRUE(sent);
+  std::byte buffer[12];
+  const auto exact = co_await c.server.read_exact(buffer);
+  EXPECT_EQ(exact.value(), 12u);
+  EXPECT_EQ(text_of(buffer), "hello, world");
+  const auto some = co_await c.server.write_some(bytes_of("back"));
+  EXPECT_EQ(some.value(), 4u);
+  const auto readable = co_await c.client.wait_readable();
+  EXPECT_TRUE(readable);
+  const auto n = co_await c.client.read_some(buffer);
+  EXPECT_EQ(n.value(), 4u);
+  const auto nothing = co_await c.client.write_all(std::span<const std::byte>());
+  EXPECT_TRUE(nothing);
+  const auto none = co_await c.client.read_some(std::span<std::byte>());
+  EXPECT_EQ(none.value(), 0u);
+}
+TEST_P(tcp_test, reads_what_was_written) { run(reads_what_was_written); }
+
+task<void> gathers() {
+  connection c;
+  co_await connect_pair(c);
+  const io::io_part parts[] = {{"one ", 4}, {"", 0}, {"two ", 4}, {"three", 5}};
+  const auto sent = co_await c.client.write_all(std::span<const io::io_part>(parts));
+  EXPECT_TRUE(sent);
+  c.client.close();
+  std::byte buffer[64];
+  const auto n = co_await c.server.read_exact(buffer);
+  EXPECT_EQ(n.value(), 13u);  // short, because the stream ended
+  EXPECT_EQ(text_of(std::span(buffer, 13)), "one two three");
+}
+TEST_P(tcp_test, a_gathered_write_is_one_stream) { run(gathers); }
+
+task<void> half_closes() {
+  connection c;
+  co_await connect_pair(c);
+  EXPECT_TRUE(c.client.shutdown_write());
+  std::byte buffer[8];
+  const auto end = co_await c.server.read_some(buffer);
+  EXPECT_EQ(end.value(), 0u);
+  const auto sent = co_await c.server.write_all(bytes_of("still"));
+  EXPECT_TRUE(sent);
+  const auto n = co_await c.client.read_some(buffer);
+  EXPECT_EQ(n.value(), 5u);
+}
+TEST_P(tcp_test, shutdown_write_leaves_reading_open) { run(half_closes); }
+
+task<void> is_refused() {
+  endpoint nobody;
+  {
+    auto listener = tcp_listener::bind(loopback);
+    nobody = *listener->local_endpoint();
+  }
+  const auto refused = co_await tcp_stream::connect(nobody);
+  EXPECT_FALSE(refused);
+  EXPECT_TRUE(refused.error() == std::errc::connection_refused);
+}
+TEST_P(tcp_test, refused_is_an_error) { run(is_refused); }
+
+task<void> is_taken() {
+  auto first = tcp_listener::bind(loopback);
+  const auto second = tcp_listener::bind(*first->local_endpoint());
+  EXPECT_FALSE(second);
+  EXPECT_TRUE(second.error() == std::errc::address_in_use);
+  auto a = tcp_listener::bind(loopback, {.backlog = 16, .reuse_port = true});
+  auto b = tcp_listener::bind(*a->local_endpoint(), {.backlog = 16, .reuse_port = true});
+  EXPECT_TRUE(b);
+  co_return;
+}
+TEST_P(tcp_test, a_port_has_one_listener_unless_it_is_shared) { run(is_taken); }
+
+task<void> v6() {
+  auto listener = tcp_listener::bind(endpoint{address::loopback_v6(), 0});
+  if (!listener) co_return;  // no IPv6 here
+  auto client = co_await tcp_stream::connect(*listener->local_endpoint());
+  EXPECT_TRUE(client);
+  auto server = co_await listener->accept();
+  EXPECT_EQ(server->peer_endpoint(), client->local_endpoint());
+}
+TEST_P(tcp_test, speaks_ipv6) { run(v6); }
+
+task<void> breaks() {
+  connection c;
+  co_await connect_pair(c);
+  c.server.close();
+  std::error_code error;
+  while (!error) {
+    const auto sent = co_await c.client.write_all(bytes_of("into the void"));
+    if (!sent) error = sent.error();
+  }
+  EXPECT_TRUE(error == std::errc::broken_pipe || error == std::errc::connection_reset);
+}
+TEST_P(tcp_test, writing_to_a_closed_peer_is_an_error_and_no_signal) { run(breaks); }
+
+task<void> echo(tcp_stream stream) {
+  std::byte buffer[16384];
+  for (;;) {
+    const auto n = co_await stream.read_some(buffer);
+    if (!n || *n == 0) break;
+    const auto sent = co_await stream.write_all(std::span<const std::byte>(buffer, *n));
+    if (!sent) break;
+  }
+}
+task<void> pump(tcp_stream& to, std::string_view text) {
+  const auto sent = co_await to.write_all(bytes_of(text));
+  EXPECT_TRUE(sent);
+  EXPECT_TRUE(to.shutdown_write());
+}
+task<void> one_client(endpoint where, std::size_t bytes) {
+  auto stream = co_await tcp_stream::connect(where);
+  EXPECT_TRUE(stream);
+  if (!stream) co_return;
+  std::string out(bytes, 'x');
+  for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<char>(i * 7 + i / 251);
+  auto writer = weft::spawn(pump, std::ref(*stream), std::string_view(out));
+  std::vector<std::byte> in(bytes + 1);
+  const auto n = co_await stream->read_exact(in);
+  EXPECT_EQ(n.value(), bytes);
+  EXPECT_EQ(std::memcmp(in.data(), out.data(), bytes), 0);
+  co_await writer;
+}
+task<void> serve_forever(tcp_listener& listener) {
+  const auto ended = co_await serve(listener, echo);
+  static_cast<void>(ended);
+}
+task<void> many_clients(int clients, std::size_t bytes) {
+  auto listener = tcp_listener::bind(loopback);
+  const endpoint where = *listener->local_endpoint();
+  auto server = weft::spawn(serve_forever, std::ref(*listener));
+  std::vector<join_handle<void>> handles;
+  for (int i = 0; i < clients; ++i) handles.push_back(weft::spawn(one_client, where, bytes));
+  for (auto& h : handles) co_await h;
+  server.stop();
+  const auto how = co_await server.outcome();
+  EXPECT_TRUE(how.stopped());
+}
+TEST_P(tcp_test, a_server_serves_many_clients_at_once) { run(many_clients, 100, 20'000); }
+TEST_P(tcp_test, eight_megabytes_make_the_round_trip) { run(many_clients, 2, 8 << 20); }
+
+task<void> read_for_ever(tcp_stream& stream, std::span<std::byte> into, int& done) {
+  const auto n = co_await stream.read_exact(into);
+  EXPECT_EQ(n.value(), 3u);
+  ++done;
+  const auto more = co_await stream.read_exact(into);
+  static_cast<void>(more);
+  ++done;
+}
+task<void> stops_midway() {
+  connection c;
+  co_await connect_pair(c);
+  std::byte buffer[8] = {};
+  int done = 0;
+  auto reader = weft::spawn(read_for_ever, std::ref(c.server), std::span<std::byte>(buffer), std::ref(done));
+  const auto sent = co_await c.client.write_all(bytes_of("abc"));
+  EXPECT_TRUE(sent);
+  co_await sleep_for(std::chrono::milliseconds(20));  // there is no event for "read three bytes of eight"
+  reader.stop();
+  const auto how = co_await reader.outcome();
+  EXPECT_TRUE(how.stopped());
+  EXPECT_EQ(done, 1);  // it got its three bytes, and ended at the next await
+  EXPECT_EQ(text_of(std::span(buffer, 3)), "abc");
+}
+TEST_P(tcp_test, read_exact_stopped_midway_hands_over_what_it_has) { run(stops_midway); }
+
+task<void> send_a_file(const char* path, std::size_t size) {
+  connection c;
+  co_await connect_pair(c);
+  auto folder = os::open_directory("/tmp");
+  EXPECT_TRUE(folder);
+  auto file = os::open_beneath(folder->get(), path);
+  EXPECT_TRUE(file);
+  std::vector<std::byte> in(size + 1);
+  struct reading {
+    static task<std::size_t> run(tcp_stream& from, std::span<std::byte> into) {
+      const auto n = co_await from.read_exact(into);
+      co_return n.value();
+    }
+  };
+  auto reader = weft::spawn(reading::run, std::ref(c.server), std::span<std::byte>(in));
+  const auto sent = co_await c.client.send_file(file->get(), 1, size + 100);  // the file ends before
+  EXPECT_EQ(sent.value(), size - 1);
+  EXPECT_TRUE(c.client.shutdown_write());
+  const auto got = co_await reader;
+  EXPECT_EQ(got, size - 1);
+  EXPECT_EQ(static_cast<char>(in[0]), 'B');
+  EXPECT_EQ(static_cast<char>(in[size - 2]), static_cast<char>('A' + (size - 1) % 26));
+}
+TEST_P(tcp_test, sends_a_file_from_an_offset_to_its_end) {
+  char path[] = "/tmp/weft_tcp_test_XXXXXX";
+  os::fd file(mkstemp(path));
+  ASSERT_TRUE(static_cast<bool>(file));
+  std::string content(3'000'000, ' ');
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>('A' + i % 26);
+  ASSERT_EQ(::write(file.get(), content.data(), content.size()),
+            static_cast<ssize_t>(content.size()));
+  run(send_a_file, path + 5, content.size());
+  ::unlink(path);
+}
+
+}  // namespace
+}  // namespace weft::net
