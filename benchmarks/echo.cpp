@@ -1,4 +1,5 @@
-// echo: a task a connection, as one writes it with weft; one worker. WEFT_DRIVER chooses the driver.
+// echo: a task a connection, as one writes it with weft; one worker. WEFT_DRIVER chooses the
+// driver.
 #include <array>
 #include <cstddef>
 #include <cstdio>

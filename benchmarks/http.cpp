@@ -1,6 +1,7 @@
 // http: weft's own server with a handler and its static files, as one writes it; one worker.
 //
-//   bench_http FILE     GET /file sends FILE, which must be called "file"; everything else says hello
+//   bench_http FILE     GET /file sends FILE, which must be called "file"; everything else says
+//   hello
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -40,7 +41,8 @@ weft::task<weft::result<void>> serve(std::string folder) {
   std::fflush(stdout);
   site answers(*std::move(opened));
   http::server server(answers);
-  co_return co_await server.serve(listener);
+  const auto ended = co_await server.serve(listener);
+  co_return ended;
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ class driver_test : public ::testing::TestWithParam<kind> {
 };
 
 INSTANTIATE_TEST_SUITE_P(each, driver_test, ::testing::ValuesIn(kinds),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& p) { return std::string(p.param.name); });
 
 task<void> receive_once(io_handle& h, std::span<char> into, std::int64_t& answer) {
   answer = co_await receive(h, into);

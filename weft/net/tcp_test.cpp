@@ -43,7 +43,7 @@ class tcp_test : public ::testing::TestWithParam<const char*> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(each, tcp_test, ::testing::Values("epoll", "io_uring"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& p) { return std::string(p.param); });
 
 struct connection {
   tcp_stream client;

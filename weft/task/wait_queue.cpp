@@ -185,7 +185,8 @@ wait_queue::waiter* wait_queue::take_one() noexcept {
       const std::uintptr_t single = seen;
       if (word_.compare_exchange(
               seen, word_empty,
-              WEFT_MUTATE("wait_queue.claim.relaxed", order::acquire, order::relaxed),  // P1
+              // P1. The look above acquired, too, but a failed attempt here did not.
+              WEFT_MUTATE("wait_queue.claim.relaxed", order::acquire, order::relaxed),
               order::relaxed)) {
         return &as_waiter(single);
       }
@@ -288,8 +289,8 @@ bool wait_queue::remove(waiter& w) noexcept {
   if (!w.linked_.get()) return false;
   w.linked_.set(false);
   w.unlink();
-  if (seen = word_.load(order::relaxed); seen == word_many && list_.empty()) {
-    word_.store(word_empty, order::relaxed);  // I1
+  if (seen = word_.load(order::relaxed); seen == word_many && list_.empty()) {  // I1
+    word_.store(WEFT_MUTATE("wait_queue.remove.stays_many", word_empty, word_many), order::relaxed);
   }
   return true;
 }

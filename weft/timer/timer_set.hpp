@@ -32,7 +32,8 @@ class timer_set {
   [[nodiscard]] bool cancel(timer_entry& entry) noexcept;
 
   /// Fires what is due, outside of the lock; returns how many. What is armed by a fire is for the next
-  /// advance, even if its deadline has passed. A `now_ns` before an earlier one is taken as that one.
+  /// advance, even if its deadline has passed. A clock that went back fires nothing that was not due before,
+  /// and may leave the rest until it has caught up.
   unsigned advance(std::int64_t now_ns) noexcept;
 
   /// Nothing is due before this moment; never_ns if nothing is armed. A lower bound: for timers more

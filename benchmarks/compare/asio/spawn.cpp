@@ -14,7 +14,8 @@ namespace {
 
 asio::awaitable<void> empty() { co_return; }
 
-// Where the parent waits. Touched on the strand only, so a cancel cannot fall between look and wait.
+// Where the parent waits. Touched on the strand only, so a cancel cannot fall between look and
+// wait.
 struct meeting {
   explicit meeting(asio::any_io_executor on)
       : strand(asio::make_strand(std::move(on))),
@@ -52,7 +53,8 @@ asio::awaitable<void> yield(std::size_t n) {
   for (std::size_t i = 0; i < n; i++) co_await asio::post(here, asio::use_awaitable);
 }
 
-asio::awaitable<void> measure(bool yields, std::size_t n, unsigned repeat, std::vector<double>& all) {
+asio::awaitable<void> measure(bool yields, std::size_t n, unsigned repeat,
+                              std::vector<double>& all) {
   for (unsigned i = 0; i <= repeat; i++) {  // the first one warms up
     const auto begin = std::chrono::steady_clock::now();
     if (yields)

@@ -1,0 +1,160 @@
+#include "weft/http/client_test_support.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <stdexcept>
+#include <thread>
+
+#include "weft/net/tcp.hpp"
+#include "weft/task/ok.hpp"
+
+namespace weft::http::test {
+
+raw_client::raw_client(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const timeval limit{5, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
+    throw std::runtime_error("the test client cannot connect");
+  }
+}
+
+raw_client::~raw_client() { ::close(fd_); }
+
+bool raw_client::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+bool raw_client::fill() {
+  char buffer[16384];
+  const auto n = ::recv(fd_, buffer, sizeof buffer, 0);
+  if (n <= 0) return false;
+  pending_.append(buffer, static_cast<std::size_t>(n));
+  return true;
+}
+
+std::string raw_client::read_until(std::string_view marker) {
+  std::size_t at = pending_.find(marker);
+  while (at == std::string::npos) {
+    if (!fill()) return std::exchange(pending_, {});
+    at = pending_.find(marker);
+  }
+  std::string out = pending_.substr(0, at + marker.size());
+  pending_.erase(0, out.size());
+  return out;
+}
+
+std::string raw_client::read_all() {
+  while (fill()) {
+  }
+  return std::exchange(pending_, {});
+}
+
+std::string raw_client::read_response(bool head_only) {
+  std::string out = read_until("\r\n\r\n");
+  const std::string length = field_of(out, "content-length");
+  if (head_only || length.empty()) return out;
+  const std::size_t bytes = std::strtoull(length.c_str(), nullptr, 10);
+  while (pending_.size() < bytes && fill()) {
+  }
+  const std::size_t n = std::min(bytes, pending_.size());
+  out.append(pending_, 0, n);
+  pending_.erase(0, n);
+  return out;
+}
+
+void raw_client::shrink_receive_buffer() {
+  const int bytes = 4096;
+  ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+void raw_client::reset() {
+  const linger at_once{1, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(fd_);
+  fd_ = -1;
+}
+
+void raw_client::end_writing() { ::shutdown(fd_, SHUT_WR); }
+
+task<result<void>> test_server::listen(test_server& self) {
+  auto listener =
+      co_await ok(net::tcp_listener::bind(net::endpoint{net::address::loopback_v4(), self.port_}));
+  const auto bound = co_await ok(listener.local_endpoint());
+  self.port_ = bound.port;
+  self.listening_.set_value();
+  co_return co_await self.server_.serve(listener);
+}
+
+test_server::test_server(handler& answers, server_options options, driver io)
+    : server_(answers, options),
+      rt_(std::make_unique<runtime>(runtime_options{.workers = 2, .io = io})) {
+  auto listening = listening_.get_future();
+  job_ = rt_->spawn(listen, std::ref(*this));
+  listening.get();
+}
+
+test_server::~test_server() {
+  if (job_) stop();
+}
+
+std::chrono::milliseconds test_server::stop() {
+  const auto begin = std::chrono::steady_clock::now();
+  job_.stop();
+  const auto join = [](join_handle<result<void>>& job) -> task<> {
+    const auto end = co_await job.outcome();
+    static_cast<void>(end);
+  };
+  rt_->block_on(join(job_));
+  job_ = {};
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               begin);
+}
+
+void test_server::pause() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
+
+int status_of(std::string_view response) {
+  if (!response.starts_with("HTTP/1.1 ") || response.size() < 12) return 0;
+  return std::atoi(std::string(response.substr(9, 3)).c_str());
+}
+
+std::string_view body_of(std::string_view response) {
+  const std::size_t at = response.find("\r\n\r\n");
+  return at == std::string_view::npos ? std::string_view() : response.substr(at + 4);
+}
+
+std::string field_of(std::string_view response, std::string_view name) {
+  const std::string_view head = response.substr(0, response.find("\r\n\r\n"));
+  for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;) {
+    at += 2;
+    const std::size_t end = std::min(head.find("\r\n", at), head.size());
+    const std::string_view line = head.substr(at, end - at);
+    const std::size_t colon = line.find(':');
+    if (colon == name.size() &&
+        std::equal(name.begin(), name.end(), line.begin(), [](char a, char b) {
+          return std::tolower(static_cast<unsigned char>(a)) ==
+                 std::tolower(static_cast<unsigned char>(b));
+        })) {
+      return std::string(line.substr(std::min(colon + 2, line.size())));
+    }
+    at = head.find("\r\n", at);
+  }
+  return {};
+}
+
+}  // namespace weft::http::test

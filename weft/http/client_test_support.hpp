@@ -1,0 +1,85 @@
+// A client of plain blocking sockets, in a thread of its own: a server must not be tested with its
+// own parser, and a client that misbehaves is easier to write by hand.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "weft/http/server.hpp"
+#include "weft/runtime/runtime.hpp"
+
+namespace weft::http::test {
+
+class raw_client {
+ public:
+  explicit raw_client(std::uint16_t port);
+  ~raw_client();
+  raw_client(const raw_client&) = delete;
+  raw_client& operator=(const raw_client&) = delete;
+
+  /// False when the peer has closed.
+  bool send(std::string_view bytes);
+  /// Up to `marker`, included; what there was at the end, or after five seconds.
+  std::string read_until(std::string_view marker);
+  /// All there is until the peer closes.
+  std::string read_all();
+  /// A response: its head and as much body as Content-Length says.
+  std::string read_response(bool head_only = false);
+  std::string ask(std::string_view request) {
+    send(request);
+    return read_response();
+  }
+  void shrink_receive_buffer();
+  /// Without an orderly end: the peer gets a reset.
+  void reset();
+  void end_writing();
+  int fd() const { return fd_; }
+
+ private:
+  bool fill();
+  int fd_ = -1;
+  std::string pending_;
+};
+
+/// A server on a free port of the loopback, in a runtime of its own.
+class test_server {
+ public:
+  explicit test_server(handler& answers, server_options options = {}, driver io = driver::automatic);
+  ~test_server();
+
+  std::uint16_t port() const { return port_; }
+  server_statistics statistics() const { return server_.statistics(); }
+  runtime& rt() { return *rt_; }
+  void stop_later() { job_.stop(); }
+  /// Stops it and waits for its end. Result: how long it took.
+  std::chrono::milliseconds stop();
+  /// Waits until what is asked for is true, for at most two seconds. Result: whether it is.
+  template <class F>
+  bool eventually(F true_now) {
+    for (int i = 0; i < 1000; ++i) {
+      if (true_now(statistics())) return true;
+      pause();
+    }
+    return false;
+  }
+
+ private:
+  static void pause();
+  static task<result<void>> listen(test_server& self);
+  server server_;
+  std::promise<void> listening_;
+  std::unique_ptr<runtime> rt_;
+  std::uint16_t port_ = 0;
+  join_handle<result<void>> job_;
+};
+
+int status_of(std::string_view response);
+std::string_view body_of(std::string_view response);
+/// "" where there is none.
+std::string field_of(std::string_view response, std::string_view name);
+
+}  // namespace weft::http::test

@@ -1,0 +1,506 @@
+// What the server promises to clients that behave, and to itself about clients that do not. Over
+// real sockets, so the time-outs are real and short. The common main adds to each test: afterwards
+// no frame, job, descriptor, timer or thread is alive.
+#include "weft/http/server.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "weft/http/client_test_support.hpp"
+#include "weft/runtime/time.hpp"
+
+namespace weft::http {
+namespace {
+
+using namespace std::chrono_literals;
+using test::body_of;
+using test::field_of;
+using test::raw_client;
+using test::status_of;
+using test::test_server;
+
+std::string get(std::string_view path, std::string_view fields = "") {
+  return "GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n" + std::string(fields) + "\r\n";
+}
+
+// "/echo" gives target and body back; "/big" much; "/slow" after 200 ms; "/never" waits for its
+// stop; "/throw" throws.
+class answering final : public handler {
+ public:
+  static constexpr std::size_t big = 8 * 1024 * 1024;
+  std::atomic<int> slow_begun{0};
+  std::atomic<int> unwound{0};
+
+  task<response> respond(const request& asked) override {
+    if (asked.path() == "/throw") throw std::runtime_error("planned");
+    if (asked.path() == "/big") {
+      co_return response::with_text(status::ok, "", std::string(big, 'b'));
+    }
+    if (asked.path() == "/slow") {
+      ++slow_begun;
+      co_await sleep_for(200ms);
+      co_return response::with_text(status::ok, "", "slow");
+    }
+    if (asked.path() == "/never") {
+      const noted at_the_end(unwound);
+      ++slow_begun;
+      co_await sleep_for(1h);
+    }
+    co_return response::with_text(status::ok, "", asked.target + "|" + asked.body);
+  }
+
+ private:
+  struct noted {
+    std::atomic<int>& n;
+    explicit noted(std::atomic<int>& counter) : n(counter) {}
+    noted(const noted&) = delete;
+    ~noted() { ++n; }
+  };
+};
+
+server_options quick() {
+  server_options o;
+  o.header_time = 100ms;
+  o.body_stall = 100ms;
+  o.write_stall = 100ms;
+  o.idle_time = 300ms;
+  o.buffer_idle = 50ms;
+  o.drain = 1s;
+  return o;
+}
+
+std::chrono::milliseconds since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               begin);
+}
+
+TEST(http_server, a_connection_serves_many_requests) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  for (int i = 0; i < 100; ++i) {
+    const std::string path = "/" + std::to_string(i);
+    const std::string got = c.ask(get(path));
+    ASSERT_EQ(status_of(got), 200) << got;
+    ASSERT_EQ(body_of(got), path + "|");
+  }
+  EXPECT_EQ(s.statistics().connections_accepted, 1u);
+  EXPECT_EQ(s.statistics().requests, 100u);
+  EXPECT_EQ(s.statistics().responses[1], 100u);
+}
+
+TEST(http_server, pipelined_requests_are_answered_in_order) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  std::string all;
+  for (int i = 0; i < 500; ++i) all += get("/" + std::to_string(i));  // more than one buffer
+  c.send(all);
+  for (int i = 0; i < 500; ++i) {
+    const std::string got = c.read_response();
+    ASSERT_EQ(body_of(got), "/" + std::to_string(i) + "|");
+  }
+}
+
+TEST(http_server, a_request_in_single_bytes_is_a_request) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  const std::string request = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+  for (const char byte : request) c.send(std::string_view(&byte, 1));
+  const std::string got = c.read_response();
+  EXPECT_EQ(body_of(got), "/x|abc");
+}
+
+TEST(http_server, a_chunked_body_is_joined_and_the_next_request_is_found) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  c.send("POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" + get("/y"));
+  const std::string first = c.read_response(), second = c.read_response();
+  EXPECT_EQ(body_of(first), "/x|abcde");
+  EXPECT_EQ(body_of(second), "/y|");
+}
+
+TEST(http_server, close_and_1_0_end_the_connection) {
+  answering h;
+  test_server s(h);
+  {
+    raw_client c(s.port());
+    c.send(get("/", "Connection: close\r\n") + get("/second"));
+    const std::string all = c.read_all();
+    EXPECT_EQ(field_of(all, "connection"), "close");
+    EXPECT_EQ(all.find("/second"), std::string::npos);
+  }
+  {
+    raw_client c(s.port());
+    c.send("GET / HTTP/1.0\r\n\r\n");
+    const std::string all = c.read_all();
+    EXPECT_EQ(status_of(all), 200);
+  }
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_open == 0; }));
+}
+
+TEST(http_server, head_has_the_length_but_no_body) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  c.send("HEAD /big HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string head = c.read_response(true);
+  EXPECT_EQ(field_of(head, "content-length"), std::to_string(answering::big));
+  const std::string next = c.ask(get("/next"));
+  EXPECT_EQ(body_of(next), "/next|");
+}
+
+TEST(http_server, a_megabyte_of_request_line_is_refused_at_once_and_the_client_learns_why) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  const auto begin = std::chrono::steady_clock::now();
+  c.send("GET /" + std::string(1 << 20, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string got = c.read_response();
+  EXPECT_EQ(status_of(got), 414);
+  EXPECT_EQ(field_of(got, "connection"), "close");
+  EXPECT_LT(since(begin), 900ms);
+  EXPECT_EQ(s.statistics().refused, 1u);
+  EXPECT_EQ(s.statistics().requests, 0u);
+}
+
+TEST(http_server, what_is_over_a_limit_or_malformed_is_refused_by_its_status) {
+  answering h;
+  test_server s(h);
+  std::string many = "GET / HTTP/1.1\r\nHost: x\r\n";
+  for (int i = 0; i < 101; ++i) many += "X-" + std::to_string(i) + ": 1\r\n";
+  const std::pair<std::string, int> cases[] = {
+      {many + "\r\n", 431},
+      {get("/", "X: " + std::string(70'000, 'x') + "\r\n"), 431},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", 413},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\n\r\n", 400},
+      {"GET / HTTP/1.1\nHost: x\n\n", 400},
+      {"\x16\x03\x01\x02\x00\x01\x00", 400},
+      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+  };
+  for (const auto& [request, expected] : cases) {
+    raw_client c(s.port());
+    c.send(request);
+    const std::string got = c.read_all();
+    EXPECT_EQ(status_of(got), expected) << request.substr(0, 60) << "\n" << got;
+  }
+}
+
+TEST(http_server, the_body_is_asked_for_once_and_not_if_it_is_too_large) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  c.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(c.read_until("\r\n\r\n"), continue_head);
+  c.send("a");
+  c.send("bc");
+  const std::string got = c.read_response();
+  EXPECT_EQ(body_of(got), "/x|abc");
+
+  // Sent along: there is nothing to ask for.
+  c.send("POST /y HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\ndef");
+  const std::string along = c.read_response();
+  EXPECT_EQ(body_of(along), "/y|def");
+
+  raw_client large(s.port());
+  large.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n"
+             "Expect: 100-continue\r\n\r\n");
+  const std::string refused = large.read_all();
+  EXPECT_EQ(status_of(refused), 413);
+}
+
+TEST(http_server, answers_that_are_ready_are_not_held_back_while_a_body_is_awaited) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  c.send(get("/first") + "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na");
+  const std::string first = c.read_response();
+  EXPECT_EQ(body_of(first), "/first|");
+  c.send("bc");
+  const std::string second = c.read_response();
+  EXPECT_EQ(body_of(second), "/x|abc");
+}
+
+TEST(http_server, a_head_that_trickles_in_gets_408_in_time) {
+  answering h;
+  test_server s(h, quick());
+  raw_client c(s.port());
+  const auto begin = std::chrono::steady_clock::now();
+  std::thread trickle([&c] {  // one byte every 20 ms: no pause is long, the whole is too long
+    for (int i = 0; i < 20 && c.send(i == 0 ? "G" : "E"); ++i) std::this_thread::sleep_for(20ms);
+  });
+  const std::string got = c.read_until("\r\n\r\n");
+  const auto took = since(begin);
+  trickle.join();
+  EXPECT_EQ(status_of(got), 408) << got;
+  EXPECT_GE(took, 100ms);
+  EXPECT_LT(took, 1s);
+  EXPECT_EQ(s.statistics().timed_out, 1u);
+}
+
+TEST(http_server, a_body_that_stalls_gets_408) {
+  answering h;
+  test_server s(h, quick());
+  raw_client c(s.port());
+  c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+  const std::string got = c.read_response();
+  EXPECT_EQ(status_of(got), 408);
+}
+
+TEST(http_server, an_idle_connection_is_closed_without_a_word) {
+  answering h;
+  test_server s(h, quick());
+  raw_client silent(s.port());
+  raw_client c(s.port());
+  const std::string got = c.ask(get("/"));
+  EXPECT_EQ(status_of(got), 200);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(c.read_all(), "");
+  EXPECT_EQ(silent.read_all(), "");
+  EXPECT_GE(since(begin), 200ms);
+  EXPECT_EQ(s.statistics().timed_out, 0u);
+}
+
+TEST(http_server, a_connection_that_gave_its_buffers_back_still_serves) {
+  answering h;
+  server_options o = quick();
+  o.idle_time = 10s;
+  o.buffer_idle = 10ms;
+  test_server s(h, o);
+  raw_client c(s.port());
+  for (int i = 0; i < 4; ++i) {
+    std::this_thread::sleep_for(50ms);
+    const std::string got = c.ask(get("/again"));
+    EXPECT_EQ(body_of(got), "/again|");
+  }
+}
+
+TEST(http_server, an_exception_of_the_handler_is_a_500_and_the_end_of_its_connection_only) {
+  answering h;
+  test_server s(h);
+  raw_client other(s.port());
+  ::testing::internal::CaptureStderr();
+  raw_client c(s.port());
+  c.send(get("/throw") + get("/after"));
+  const std::string got = c.read_all();
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(status_of(got), 500);
+  EXPECT_EQ(got.find("/after"), std::string::npos);
+  EXPECT_EQ(got.find("planned"), std::string::npos);  // not the client's business
+  EXPECT_NE(said.find("planned"), std::string::npos);
+  const std::string fine = other.ask(get("/fine"));
+  EXPECT_EQ(body_of(fine), "/fine|");
+  EXPECT_EQ(s.statistics().handler_errors, 1u);
+}
+
+TEST(http_server, a_large_body_arrives_whole) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  const std::string got = c.ask(get("/big"));
+  EXPECT_EQ(body_of(got), std::string(answering::big, 'b'));
+  const std::string next = c.ask(get("/next"));
+  EXPECT_EQ(body_of(next), "/next|");
+}
+
+TEST(http_server, a_client_that_does_not_read_is_given_up_and_hinders_nobody) {
+  answering h;
+  test_server s(h, quick());
+  raw_client lazy(s.port());
+  lazy.shrink_receive_buffer();
+  lazy.send(get("/big"));
+  raw_client c(s.port());
+  const std::string got = c.ask(get("/fine"));
+  EXPECT_EQ(body_of(got), "/fine|");
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.timed_out == 1; }));
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 0; }));
+}
+
+TEST(http_server, clients_that_disappear_leave_nothing_behind) {
+  answering h;
+  test_server s(h);
+  const std::string requests[] = {"", "GE", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+                                  get("/big"), get("/slow")};
+  for (const std::string& request : requests) {
+    for (const bool reset : {false, true}) {
+      raw_client c(s.port());
+      c.send(request);
+      if (request.size() > 40 || request.empty()) std::this_thread::sleep_for(5ms);
+      if (reset) c.reset();
+    }
+  }
+  EXPECT_TRUE(s.eventually([](const auto& n) {
+    return n.connections_accepted == 10 && n.connections_open == 0;
+  }));
+}
+
+TEST(http_server, a_client_that_only_stops_writing_gets_its_answer) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  c.send(get("/half"));
+  c.end_writing();
+  const std::string got = c.read_all();
+  EXPECT_EQ(body_of(got), "/half|");
+}
+
+TEST(http_server, above_the_limit_a_connection_waits_until_another_ends) {
+  answering h;
+  server_options o;
+  o.connections_max = 2;
+  test_server s(h, o);
+  auto a = std::make_unique<raw_client>(s.port());
+  raw_client b(s.port());
+  const std::string first = a->ask(get("/a"));
+  const std::string second = b.ask(get("/b"));
+  EXPECT_EQ(status_of(first), 200);
+  EXPECT_EQ(status_of(second), 200);
+  raw_client c(s.port());  // in the kernel's queue
+  c.send(get("/c"));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(s.statistics().connections_accepted, 2u);
+  a.reset();
+  const std::string third = c.read_response();
+  EXPECT_EQ(body_of(third), "/c|");
+}
+
+TEST(http_server, a_stop_ends_idle_connections_at_once_and_lets_a_response_finish) {
+  answering h;
+  test_server s(h);
+  raw_client idle(s.port()), used(s.port()), busy(s.port());
+  const std::string before = used.ask(get("/used"));
+  EXPECT_EQ(status_of(before), 200);
+  busy.send(get("/slow"));
+  while (h.slow_begun == 0) std::this_thread::sleep_for(1ms);
+  s.stop_later();
+  EXPECT_EQ(idle.read_all(), "");
+  EXPECT_EQ(used.read_all(), "");
+  const std::string got = busy.read_all();
+  EXPECT_EQ(body_of(got), "slow");
+  EXPECT_EQ(field_of(got, "connection"), "close");
+  EXPECT_LT(s.stop(), 3s);
+}
+
+TEST(http_server, a_stop_ends_what_takes_longer_than_the_drain_innermost_frame_included) {
+  answering h;
+  server_options o;
+  o.drain = 50ms;
+  test_server s(h, o);
+  raw_client a(s.port()), b(s.port());
+  a.send(get("/never"));
+  b.send(get("/never"));
+  while (h.slow_begun != 2) std::this_thread::sleep_for(1ms);
+  const auto took = s.stop();
+  EXPECT_GE(took, 50ms);
+  EXPECT_LT(took, 1s);
+  EXPECT_EQ(h.unwound, 2);  // stop() waited for it: the handler may now be destroyed
+  EXPECT_EQ(a.read_all(), "");
+}
+
+TEST(http_server, the_runtimes_shutdown_waits_for_every_connection) {
+  answering h;
+  auto s = std::make_unique<test_server>(h);
+  raw_client a(s->port()), b(s->port());
+  a.send(get("/never"));
+  while (h.slow_begun != 1) std::this_thread::sleep_for(1ms);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(s->rt().shutdown(2s).has_value());
+  EXPECT_LT(since(begin), 1s);
+  EXPECT_EQ(h.unwound, 1);
+}
+
+TEST(http_server, stopped_under_load_it_leaves_nothing) {
+  for (int round = 0; round < 5; ++round) {
+    answering h;
+    test_server s(h);
+    std::atomic<long> answered{0};
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 8; ++i) {
+      clients.emplace_back([&] {
+        try {
+          raw_client c(s.port());
+          while (status_of(c.ask(get("/load") + get("/load"))) == 200) {
+            ++answered;
+            if (status_of(c.read_response()) != 200) break;
+          }
+        } catch (const std::runtime_error&) {
+        }
+      });
+    }
+    while (answered < 200) std::this_thread::sleep_for(1ms);
+    EXPECT_LT(s.stop(), 2s);
+    for (auto& c : clients) c.join();
+    EXPECT_EQ(s.statistics().connections_open, 0u);
+    EXPECT_EQ(s.statistics().connections_busy, 0u);
+  }
+}
+
+TEST(http_server, a_callable_is_a_handler) {
+  const std::string greeting = "hello ";
+  server s([greeting](const request& asked) -> task<response> {
+    co_return response::with_text(status::ok, "", greeting + asked.target);
+  });
+  EXPECT_EQ(s.statistics().requests, 0u);
+}
+
+// The server is alone in a process that may have 48 descriptors; 90 clients come. It must neither
+// die nor spin, and serve them all when descriptors come back.
+TEST(http_server, out_of_descriptors_it_waits_and_recovers) {
+  std::array<int, 2> port_pipe{}, end_pipe{};
+  ASSERT_EQ(::pipe(port_pipe.data()), 0);
+  ASSERT_EQ(::pipe(end_pipe.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(end_pipe[1]);
+    const rlimit few{48, 48};
+    if (::setrlimit(RLIMIT_NOFILE, &few) != 0) ::_exit(2);
+    {
+      answering h;
+      test_server s(h);
+      const std::uint16_t port = s.port();
+      if (::write(port_pipe[1], &port, sizeof port) != sizeof port) ::_exit(3);
+      char byte;
+      if (::read(end_pipe[0], &byte, 1) < 0) ::_exit(4);
+      const server_statistics n = s.statistics();
+      if (n.accept_errors == 0) ::_exit(5);
+      if (n.accept_errors > 200) ::_exit(6);  // it spun
+      if (n.connections_accepted != 90) ::_exit(7);
+    }
+    ::_exit(0);
+  }
+  std::uint16_t port = 0;
+  ASSERT_EQ(::read(port_pipe[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
+  {
+    std::deque<raw_client> clients;
+    for (int i = 0; i < 90; ++i) clients.emplace_back(port).send(get("/x"));
+    std::this_thread::sleep_for(300ms);
+    while (!clients.empty()) {  // each end makes room for one that waits
+      const std::string got = clients.front().read_response();
+      EXPECT_EQ(body_of(got), "/x|") << clients.size();
+      clients.pop_front();
+    }
+  }
+  ::close(end_pipe[1]);
+  int how = 0;
+  ASSERT_EQ(::waitpid(child, &how, 0), child);
+  EXPECT_TRUE(WIFEXITED(how)) << how;
+  EXPECT_EQ(WEXITSTATUS(how), 0);
+  for (const int fd : {port_pipe[0], port_pipe[1], end_pipe[0]}) ::close(fd);
+}
+
+}  // namespace
+}  // namespace weft::http

@@ -1,0 +1,152 @@
+#include "weft/task/frame_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "weft/base/atomic.hpp"
+#include "weft/base/config.hpp"
+
+namespace {
+
+// What the pool asks of the system. Only this program's: frames are all that is aligned so.
+weft::atomic<long> system_allocations;
+weft::atomic<long> system_frees;
+
+}  // namespace
+
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  system_allocations.fetch_add(1, weft::order::relaxed);
+  const auto a = static_cast<std::size_t>(alignment);
+  void* const p = std::aligned_alloc(a, (bytes + a - 1) / a * a);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+  system_frees.fetch_add(1, weft::order::relaxed);
+  std::free(p);
+}
+void operator delete(void* p, std::size_t, std::align_val_t a) noexcept { operator delete(p, a); }
+
+namespace weft {
+namespace {
+
+// Sizes that no other test of this program uses, so that the lists are as this test left them.
+constexpr std::size_t odd_size = 1700;
+
+TEST(frame_pool, freed_frame_is_the_next_one_given) {
+  void* const first = allocate_frame(odd_size);
+  free_frame(first, odd_size);
+  const long before = system_allocations.load(order::relaxed);
+  void* const second = allocate_frame(odd_size - 20);  // the same class of 64 bytes
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(system_allocations.load(order::relaxed), before);
+  free_frame(second, odd_size - 20);
+}
+
+TEST(frame_pool, every_size_is_aligned_and_wholly_usable) {
+  std::vector<std::pair<void*, std::size_t>> frames;
+  for (std::size_t bytes = 1; bytes < 5000; bytes += 37) {
+    void* const p = allocate_frame(bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(p) % 64, 0u) << bytes;
+    __builtin_memset(p, 0xA5, bytes);
+    frames.emplace_back(p, bytes);
+  }
+  std::set<void*> distinct;
+  for (auto [p, bytes] : frames) {
+    EXPECT_TRUE(distinct.insert(p).second);
+    EXPECT_EQ(static_cast<unsigned char*>(p)[bytes - 1], 0xA5);
+    free_frame(p, bytes);
+  }
+}
+
+TEST(frame_pool, large_frame_comes_from_the_system_and_goes_back) {
+  const long before = system_frees.load(order::relaxed);
+  void* const p = allocate_frame(4096);
+  free_frame(p, 4096);
+  EXPECT_EQ(system_frees.load(order::relaxed), before + 1);
+}
+
+TEST(frame_pool, frames_freed_on_another_thread_come_back) {
+  constexpr std::size_t bytes = 1500;
+  constexpr int n = 64;
+  std::vector<void*> frames;
+  for (int i = 0; i < n; ++i) frames.push_back(allocate_frame(bytes));
+  std::set<void*> known(frames.begin(), frames.end());
+  std::thread([&] {
+    for (void* p : frames) free_frame(p, bytes);
+  }).join();  // what the thread held goes to the depot at its end
+  const long before = system_allocations.load(order::relaxed);
+  for (auto& p : frames) {
+    p = allocate_frame(bytes);
+    EXPECT_EQ(known.count(p), 1u);
+  }
+  EXPECT_EQ(system_allocations.load(order::relaxed), before);
+  for (void* p : frames) free_frame(p, bytes);
+}
+
+TEST(frame_pool, producer_and_consumer_on_two_threads_need_no_new_memory) {
+  constexpr std::size_t bytes = 1300;
+  atomic<void*> handed(nullptr);
+  std::thread consumer([&] {
+    for (int i = 0; i < 20'000; ++i) {
+      void* p = nullptr;
+      while ((p = handed.exchange(nullptr, order::acq_rel)) == nullptr) std::this_thread::yield();
+      free_frame(p, bytes);
+    }
+  });
+  const long before = system_allocations.load(order::relaxed);
+  for (int i = 0; i < 20'000; ++i) {
+    void* const p = allocate_frame(bytes);
+    while (handed.load(order::relaxed) != nullptr) std::this_thread::yield();
+    handed.store(p, order::release);
+  }
+  consumer.join();
+  EXPECT_LE(system_allocations.load(order::relaxed) - before, 4 * 64);
+}
+
+TEST(frame_pool, flush_hands_everything_to_the_other_threads) {
+  constexpr std::size_t bytes = 1900;
+  void* const p = allocate_frame(bytes);
+  free_frame(p, bytes);
+  flush_frame_cache();
+  void* q = nullptr;
+  std::thread([&] {
+    q = allocate_frame(bytes);
+    free_frame(q, bytes);
+  }).join();
+  EXPECT_EQ(p, q);
+}
+
+TEST(frame_pool, keeps_no_more_than_its_bound) {
+  constexpr std::size_t bytes = 40;
+  constexpr long n = 100'000;
+  constexpr long kept_max = 1024 * 64 + 2 * 64;
+  std::vector<void*> frames;
+  for (long i = 0; i < n; ++i) frames.push_back(allocate_frame(bytes));
+  const long before = system_frees.load(order::relaxed);
+  for (void* p : frames) free_frame(p, bytes);
+  EXPECT_GE(system_frees.load(order::relaxed) - before, n - kept_max);
+}
+
+TEST(frame_pool_death_test, is_off_when_the_environment_says_so) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own, started anew
+  ::setenv("WEFT_FRAME_POOL", "off", 1);
+  EXPECT_EXIT(
+      {
+        const long before = system_frees.load(order::relaxed);
+        for (int i = 0; i < 10; ++i) free_frame(allocate_frame(100), 100);
+        std::_Exit(system_frees.load(order::relaxed) - before == 10 ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
+  ::unsetenv("WEFT_FRAME_POOL");
+  ::testing::FLAGS_gtest_death_test_style = "fast";
+}
+
+}  // namespace
+}  // namespace weft
