@@ -65,8 +65,8 @@ class Table:
 
 
 def family(compiler):
-    text = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    return "clang" if "clang" in text else "gcc"
+    version = run([compiler, "--version"])
+    return "clang" if version and "clang" in version.stdout else "gcc"
 
 
 def run(command, **options):

@@ -1,8 +1,8 @@
 // G5: a co_await in the condition of a statement, in a function that declares no variable.
 //
 // GCC 12 loses the place where such a coroutine goes on: plain builds do not run it to its end,
-// sanitizer builds stop with SIGILL. Parameters do not help; any variable in any of its blocks does,
-// and a closure's body is spared. The rule does not bargain: the awaited value gets a name.
+// sanitizer builds stop with SIGILL. Parameters do not help; any variable in any of its blocks
+// does, and a closure's body is spared. The rule does not bargain: the awaited value gets a name.
 
 #include <optional>
 

@@ -1,9 +1,8 @@
 // safe_callable: refuses, at compile time, the callables that GCC 12 would destroy twice.
 //
-// GCC 12 copies some temporaries of a full-expression that has a co_await into the coroutine's frame
-// bit by bit, and later destroys both copies: closures that own something, and aggregates. An
-// awaitable that takes a callable by forwarding reference and is meant to be awaited where it is
-// made can say so:
+// GCC 12 copies some temporaries of a full-expression that has a co_await into the frame bit by
+// bit, and later destroys both copies: closures that own something, and aggregates. An awaitable
+// that takes a callable by forwarding reference, to be awaited where it is made, can say so:
 //
 //   template <weft::safe_in_await F> auto with_lock(F&& f);
 //

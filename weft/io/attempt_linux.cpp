@@ -13,7 +13,8 @@
 namespace weft::io {
 namespace {
 
-static_assert(sizeof(io_part) == sizeof(iovec) && offsetof(io_part, data) == offsetof(iovec, iov_base) &&
+static_assert(sizeof(io_part) == sizeof(iovec) &&
+              offsetof(io_part, data) == offsetof(iovec, iov_base) &&
               offsetof(io_part, size) == offsetof(iovec, iov_len));
 
 constexpr int parts_max = 64;  // parts handed to one sendmsg
@@ -51,12 +52,15 @@ attempt try_connect(io_operation& op) noexcept {
       return answered(op, 0);
     }
     switch (errno) {
-      case EISCONN: return answered(op, 0);
+      case EISCONN:
+        return answered(op, 0);
       case EINPROGRESS:
       case EALREADY:
         return attempt::not_yet;
-      case EINTR: continue;
-      default: return answered(op, -errno);
+      case EINTR:
+        continue;
+      default:
+        return answered(op, -errno);
     }
   }
 }
@@ -72,7 +76,8 @@ attempt try_poll(io_operation& op, short events) noexcept {
 }
 
 ssize_t receive_some(io_operation& op) noexcept {
-  return recv(op.handle->fd(), static_cast<std::byte*>(op.buffer) + op.moved, op.length - op.moved, 0);
+  return recv(op.handle->fd(), static_cast<std::byte*>(op.buffer) + op.moved, op.length - op.moved,
+              0);
 }
 
 ssize_t send_some(io_operation& op) noexcept {
@@ -146,13 +151,20 @@ bool is_connection_error(int error) noexcept {
 
 attempt try_call(io_operation& op) noexcept {
   switch (op.code) {
-    case io_code::accept: return try_accept(op);
-    case io_code::connect: return try_connect(op);
-    case io_code::receive: return try_move(op, op.length, receive_some);
-    case io_code::send: return try_move(op, op.length, send_some);
-    case io_code::send_vector: return try_move(op, total_of(op), send_parts);
-    case io_code::wait_readable: return try_poll(op, POLLIN | POLLRDHUP);
-    case io_code::wait_writable: return try_poll(op, POLLOUT);
+    case io_code::accept:
+      return try_accept(op);
+    case io_code::connect:
+      return try_connect(op);
+    case io_code::receive:
+      return try_move(op, op.length, receive_some);
+    case io_code::send:
+      return try_move(op, op.length, send_some);
+    case io_code::send_vector:
+      return try_move(op, total_of(op), send_parts);
+    case io_code::wait_readable:
+      return try_poll(op, POLLIN | POLLRDHUP);
+    case io_code::wait_writable:
+      return try_poll(op, POLLOUT);
   }
   return answered(op, -ENOSYS);
 }

@@ -26,13 +26,20 @@ void io_operation::withdraw() noexcept { at->withdraw(*this); }
 
 const char* io_operation::what() const noexcept {
   switch (code) {
-    case io_code::accept: return "accept";
-    case io_code::connect: return "connect";
-    case io_code::receive: return "receive";
-    case io_code::send: return "send";
-    case io_code::send_vector: return "send";
-    case io_code::wait_readable: return "wait readable";
-    case io_code::wait_writable: return "wait writable";
+    case io_code::accept:
+      return "accept";
+    case io_code::connect:
+      return "connect";
+    case io_code::receive:
+      return "receive";
+    case io_code::send:
+      return "send";
+    case io_code::send_vector:
+      return "send";
+    case io_code::wait_readable:
+      return "wait readable";
+    case io_code::wait_writable:
+      return "wait writable";
   }
   return "io";
 }

@@ -1,15 +1,16 @@
 // driver: the contract between waiting jobs and the platform's I/O, in terms of completions.
 //
 // An io_operation says what is wanted and where the answer goes. submit() starts it; the driver
-// answers by completing it exactly once, from inside wait(), with a result of >= 0 or -errno. A driver
-// built on readiness (epoll, poll) imitates completion by trying the call itself when told that it
-// may succeed; one built on completion (io_uring) hands it to the kernel.
+// answers by completing it exactly once, from inside wait(), with a result of >= 0 or -errno. A
+// driver built on readiness (epoll, poll) imitates completion by trying the call itself when told
+// that it may succeed; one built on completion (io_uring) hands it to the kernel.
 //
 //   Threads  One owner at a time calls submit() and wait(): the thread that has the processor the
 //            driver belongs to. wake() and io_operation::withdraw() may come from any thread.
 //   Cancel   A withdrawn operation ends only after the kernel let go of its buffer. If the call had
 //            already happened, completion wins and its result is delivered.
-//   Errors   EINTR, EAGAIN after readiness, SIGPIPE and short counts are dealt with here and nowhere
+//   Errors   EINTR, EAGAIN after readiness, SIGPIPE and short counts are dealt with here and
+//   nowhere
 //            else: an answer is a result a user can act upon.
 #pragma once
 
@@ -29,13 +30,13 @@ namespace weft::io {
 class driver;
 
 enum class io_code : std::uint8_t {
-  accept,        // handle listens; answer: the new descriptor (non-blocking, close-on-exec)
-  connect,       // to *address; answer: 0
-  receive,       // into buffer[0, length), once; answer: bytes, 0 at the end of the stream
-  send,          // from buffer[0, length), once; answer: bytes
-  send_vector,   // from parts[0, part_count), once; answer: bytes
-  wait_readable, // answer: 0 when a read would not block
-  wait_writable, // answer: 0 when a write would not block
+  accept,         // handle listens; answer: the new descriptor (non-blocking, close-on-exec)
+  connect,        // to *address; answer: 0
+  receive,        // into buffer[0, length), once; answer: bytes, 0 at the end of the stream
+  send,           // from buffer[0, length), once; answer: bytes
+  send_vector,    // from parts[0, part_count), once; answer: bytes
+  wait_readable,  // answer: 0 when a read would not block
+  wait_writable,  // answer: 0 when a write would not block
 };
 
 /// One part of a gathered write; layout of struct iovec.
@@ -54,7 +55,9 @@ class io_handle {
   io_handle(os::fd descriptor, driver* home, void* state) noexcept
       : fd_(std::move(descriptor)), home_(home), state_(state) {}
   io_handle(io_handle&& other) noexcept
-      : fd_(std::move(other.fd_)), home_(other.home_), state_(std::exchange(other.state_, nullptr)) {}
+      : fd_(std::move(other.fd_)),
+        home_(other.home_),
+        state_(std::exchange(other.state_, nullptr)) {}
   io_handle& operator=(io_handle&& other) noexcept;
   ~io_handle() { close(); }
 
@@ -73,7 +76,8 @@ class io_handle {
 class io_operation : public operation {
  public:
   io_code code{};
-  bool whole = false;  // receive, send, send_vector: not done before all of it is (or end, or error)
+  bool whole =
+      false;  // receive, send, send_vector: not done before all of it is (or end, or error)
   io_handle* handle = nullptr;
   void* buffer = nullptr;
   std::size_t length = 0;
@@ -92,12 +96,12 @@ class io_operation : public operation {
   const char* what() const noexcept final;
 
   // The driver's own.
-  driver* at = nullptr;              // where it was submitted
-  io_operation* link = nullptr;      // in the driver's inbox of withdrawals
-  io_operation* queued = nullptr;    // in the driver's backlog
-  atomic<std::uint32_t> phase{0};    // meaning defined by the driver
-  std::uint32_t address_size = 0;    // accept: what the kernel says of *address
-  bool polls_first = false;          // the request in flight asks for readiness, the call comes after
+  driver* at = nullptr;            // where it was submitted
+  io_operation* link = nullptr;    // in the driver's inbox of withdrawals
+  io_operation* queued = nullptr;  // in the driver's backlog
+  atomic<std::uint32_t> phase{0};  // meaning defined by the driver
+  std::uint32_t address_size = 0;  // accept: what the kernel says of *address
+  bool polls_first = false;        // the request in flight asks for readiness, the call comes after
 
   /// By the driver: the answer is there (or, stopped, nothing happened). The last access.
   void end(bool stopped) noexcept { finish(stopped); }
@@ -129,20 +133,22 @@ class driver {
   /// the drivers of their runtime go. Threads: any.
   virtual void detach(void* state, int fd) noexcept = 0;
 
-  /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before anything
-  /// outside can complete it. Threads: the owner.
+  /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before
+  /// anything outside can complete it. Threads: the owner.
   [[nodiscard]] virtual submitted submit(io_operation& op, promise_base& waiter) noexcept = 0;
   /// Asks for the end of an operation that is in flight here. Threads: any.
   virtual void withdraw(io_operation& op) noexcept = 0;
 
-  /// Completes what is ready, waiting until `deadline_ns` (monotonic; 0: not at all; never_ns) for the
-  /// first. Returns the number of operations completed; 0 also after wake(). Threads: the owner.
+  /// Completes what is ready, waiting until `deadline_ns` (monotonic; 0: not at all; never_ns) for
+  /// the first. Returns the number of operations completed; 0 also after wake(). Threads: the
+  /// owner.
   virtual unsigned wait(std::int64_t deadline_ns) noexcept = 0;
   /// Makes the wait() in progress, or else the next one, return at once. Threads: any.
   virtual void wake() noexcept = 0;
-  /// False while something may happen that only wait() can tell of (an operation in flight, or, with
-  /// epoll, a descriptor that is watched here, whose operations may come from other processors). It
-  /// turns false only by the owner's own submit(). When true, a worker may sleep on a futex.
+  /// False while something may happen that only wait() can tell of (an operation in flight, or,
+  /// with epoll, a descriptor that is watched here, whose operations may come from other
+  /// processors). It turns false only by the owner's own submit(). When true, a worker may sleep on
+  /// a futex.
   virtual bool idle() const noexcept = 0;
 
  protected:
@@ -152,9 +158,10 @@ class driver {
 /// Which driver to use.
 enum class driver_kind : std::uint8_t { automatic, io_uring, epoll };
 
-/// Makes the driver of one processor. `why` (if not nullptr) receives a static text that says what was
-/// chosen and why. WEFT_DRIVER=epoll or io_uring in the environment decides where the program says
-/// `automatic`. Errors: the kernel's, with automatic only when epoll is refused, too.
-result<std::unique_ptr<driver>> make_driver(driver_kind kind, std::string_view* why = nullptr) noexcept;
+/// Makes the driver of one processor. `why` (if not nullptr) receives a static text that says what
+/// was chosen and why. WEFT_DRIVER=epoll or io_uring in the environment decides where the program
+/// says `automatic`. Errors: the kernel's, with automatic only when epoll is refused, too.
+result<std::unique_ptr<driver>> make_driver(driver_kind kind,
+                                            std::string_view* why = nullptr) noexcept;
 
 }  // namespace weft::io

@@ -1,21 +1,25 @@
 // Who does what
-//   submit     tries the call; if it says "not yet": reserves the direction, arms the operation in its
-//              job, sees to it that somebody's epoll watches the descriptor, and leaves the operation
-//              in the source's word.
-//   wait       takes events; for each direction that one tells of, takes the operation out of the word
+//   submit     tries the call; if it says "not yet": reserves the direction, arms the operation in
+//   its
+//              job, sees to it that somebody's epoll watches the descriptor, and leaves the
+//              operation in the source's word.
+//   wait       takes events; for each direction that one tells of, takes the operation out of the
+//   word
 //              (or leaves a note for a submitter who is just trying), tries the call, completes it.
 //              The descriptor's home may be another processor than the operation's submitter.
 //   withdraw   takes the operation out of the word and ends it, or leaves its wish with whoever
 //              holds it.
 // The words and why nothing is lost: source.hpp. On top of it:
-//   I4  home is set before EPOLL_CTL_ADD. Who finds it set may arm and leave: edge-triggered ADD reports
-//       what is ready at that moment, so readiness between his try and the ADD is told. If the ADD is
-//       refused, home is cleared and then both directions get an event: a submitter that still
+//   I4  home is set before EPOLL_CTL_ADD. Who finds it set may arm and leave: edge-triggered ADD
+//   reports
+//       what is ready at that moment, so readiness between his try and the ADD is told. If the ADD
+//       is refused, home is cleared and then both directions get an event: a submitter that still
 //       holds its operation comes back to register for itself, an armed one is told the error.
-//   I5  A driver with a watched source is not idle, so its worker sleeps in wait(), never beside it.
-//   P4  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did before.
-//       The bell is rung at most once per clearing; a ring that finds rung_ set is seen by the wait()
-//       that is about to clear it, which returns then.
+//   I5  A driver with a watched source is not idle, so its worker sleeps in wait(), never beside
+//   it. P4  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
+//   before.
+//       The bell is rung at most once per clearing; a ring that finds rung_ set is seen by the
+//       wait() that is about to clear it, which returns then.
 //   A late event of a closed descriptor meets a source of another generation, or in the worst case
 //   causes a vain try: every try asks the kernel, none trusts the event.
 // Rejected: registering at attach() (all of a listener's connections would be watched by the one
@@ -90,7 +94,7 @@ int take_events(int poller, epoll_event* out, std::int64_t deadline_ns) noexcept
     if (errno != ENOSYS && errno != EPERM) return -errno;
     lacks_ns.store(true, order::relaxed);
   }
-  constexpr std::int64_t ms_max = 24L * 3600 * 1000;  // whoever waits longer looks again
+  constexpr std::int64_t ms_max = 24L * 3600 * 1000;        // whoever waits longer looks again
   const std::int64_t ms = (left_ns + 999'999) / 1'000'000;  // up: never early
   const int n = epoll_wait(poller, out, batch, static_cast<int>(ms < ms_max ? ms : ms_max));
   return n >= 0 ? n : -errno;
@@ -130,7 +134,8 @@ void epoll_driver::detach(void* state, int fd) noexcept {
   source& s = *static_cast<source*>(state);
   if (driver* home = s.home.exchange(nullptr, order::acquire)) {
     auto& watcher = *static_cast<epoll_driver*>(home);
-    // Not left to close(): a copy of the descriptor in a child process would keep the interest alive.
+    // Not left to close(): a copy of the descriptor in a child process would keep the interest
+    // alive.
     epoll_ctl(watcher.poller_.get(), EPOLL_CTL_DEL, fd, nullptr);
     watcher.watched_.fetch_sub(1, order::relaxed);
   }
@@ -142,7 +147,7 @@ bool epoll_driver::watch(io_operation& op) noexcept {
   driver* home = s.home.load(order::acquire);
   if (home != nullptr) return true;
   if (!s.home.compare_exchange(home, this, order::acq_rel, order::acquire)) return true;  // I4
-  watched_.fetch_add(1, order::relaxed);  // I5
+  watched_.fetch_add(1, order::relaxed);                                                  // I5
   epoll_event e{};
   e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   e.data.u64 = s.tag();
@@ -167,19 +172,27 @@ submitted epoll_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   op.at = this;
   op.moved = 0;
   switch (start(word_of(op), op, waiter, try_call, [this](io_operation& o) { return watch(o); })) {
-    case start_result::done: return submitted::done;
-    case start_result::stopped: return submitted::stopped;
-    case start_result::pending: return submitted::pending;
-    case start_result::held: put_off(op); return submitted::pending;
+    case start_result::done:
+      return submitted::done;
+    case start_result::stopped:
+      return submitted::stopped;
+    case start_result::pending:
+      return submitted::pending;
+    case start_result::held:
+      put_off(op);
+      return submitted::pending;
   }
   return submitted::pending;
 }
 
 void epoll_driver::withdraw(io_operation& op) noexcept {
   switch (word_of(op).withdraw(op)) {
-    case readiness::withdraw_result::taken: end_stopped(op); break;
+    case readiness::withdraw_result::taken:
+      end_stopped(op);
+      break;
     case readiness::withdraw_result::asked:
-    case readiness::withdraw_result::gone: break;
+    case readiness::withdraw_result::gone:
+      break;
   }
 }
 
@@ -215,9 +228,13 @@ unsigned epoll_driver::ready(readiness& word) noexcept {
 
 unsigned epoll_driver::go_on(readiness& word, io_operation& op) noexcept {
   switch (carry_on(word, op, try_call)) {
-    case held_end::ended: return 1;
-    case held_end::armed: return 0;
-    case held_end::held: put_off(op); return 0;
+    case held_end::ended:
+      return 1;
+    case held_end::armed:
+      return 0;
+    case held_end::held:
+      put_off(op);
+      return 0;
   }
   return 0;
 }

@@ -1,11 +1,11 @@
-// driver_epoll: completions imitated on readiness: the call is tried first, and again when epoll says
-// that it may succeed. Linux.
+// driver_epoll: completions imitated on readiness: the call is tried first, and again when epoll
+// says that it may succeed. Linux.
 //
 //   Registration  a descriptor is watched by the epoll of the processor on which an operation first
 //                 had to wait, once, for both directions, edge-triggered, until it is closed; what
 //                 never waits is never registered
-//   Cost          an operation that is ready: its system call; one that waits: no call but the tries
-//   Protocol      source.hpp
+//   Cost          an operation that is ready: its system call; one that waits: no call but the
+//   tries Protocol      source.hpp
 #pragma once
 
 #include "weft/io/source.hpp"
@@ -36,9 +36,9 @@ class epoll_driver final : public driver {
   unsigned do_backlog() noexcept;
 
   os::fd poller_;
-  os::fd bell_;                    // eventfd, edge-triggered: written by wake(), never read
-  atomic<std::uint32_t> rung_{0};  // a write to the bell is under way to wait()
-  atomic<long> watched_{0};        // sources whose home this is
+  os::fd bell_;                      // eventfd, edge-triggered: written by wake(), never read
+  atomic<std::uint32_t> rung_{0};    // a write to the bell is under way to wait()
+  atomic<long> watched_{0};          // sources whose home this is
   io_operation* backlog_ = nullptr;  // held, moved their share; oldest first
   io_operation** backlog_end_ = &backlog_;
 };

@@ -1,5 +1,5 @@
-// What is epoll's own: descriptors watched by another processor's driver, refused registrations, and
-// the share of a turn.
+// What is epoll's own: descriptors watched by another processor's driver, refused registrations,
+// and the share of a turn.
 #include "weft/io/driver_epoll.hpp"
 
 #include <linux/filter.h>
@@ -99,7 +99,7 @@ TEST(driver_epoll_test, a_refused_registration_is_an_error_and_no_hang) {
     int failures = 0;
     {
       loop jobs(*d);
-      socket_pair p = connected_pair();
+      socket_pair p = connected_pair(8192);
       fill(p.ours);
       io_handle h = std::move(*d->attach(std::move(p.ours)));
       char bytes[8];
@@ -120,8 +120,8 @@ TEST(driver_epoll_test, a_refused_registration_is_an_error_and_no_hang) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-// A peer that takes all at once cannot keep the worker: after its share the operation waits its turn,
-// without an event, and can be stopped there.
+// A peer that takes all at once cannot keep the worker: after its share the operation waits its
+// turn, without an event, and can be stopped there.
 TEST(driver_epoll_test, a_long_transfer_moves_its_share_a_turn_and_can_be_stopped) {
   auto d = std::move(*epoll_driver::make());
   loop jobs(*d);

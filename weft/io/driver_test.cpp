@@ -1,7 +1,7 @@
 // One suite for every driver: what is promised in driver.hpp, whoever keeps it.
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <barrier>
@@ -63,7 +63,8 @@ task<void> send_once(io_handle& h, std::span<char> from, std::int64_t& answer) {
 task<void> send_all(io_handle& h, std::span<char> from, std::int64_t& answer) {
   answer = co_await send_whole(h, from);
 }
-task<void> send_parts(io_handle& h, std::span<const io_part> parts, bool all, std::int64_t& answer) {
+task<void> send_parts(io_handle& h, std::span<const io_part> parts, bool all,
+                      std::int64_t& answer) {
   answer = co_await request(h, parts, all);
 }
 task<void> accept_once(io_handle& h, std::int64_t& answer) { answer = co_await accept_on(h); }
@@ -86,7 +87,10 @@ std::string pattern(std::size_t bytes) {
 }
 
 /// Starts the job, which has to wait, and lets it get there.
-#define START(...) auto handle = jobs().spawn(__VA_ARGS__); jobs().settle(); ASSERT_FALSE(handle.done())
+#define START(...)                         \
+  auto handle = jobs().spawn(__VA_ARGS__); \
+  jobs().settle();                         \
+  ASSERT_FALSE(handle.done())
 
 // --- The plain cases
 
@@ -100,7 +104,8 @@ task<void> echo_server(io_handle& listener, driver& io, std::string& heard) {
     EXPECT_GE(n, 0);
     if (n <= 0) break;
     heard.append(bytes, static_cast<std::size_t>(n));
-    const std::int64_t sent = co_await send_whole(peer, std::span(bytes, static_cast<std::size_t>(n)));
+    const std::int64_t sent =
+        co_await send_whole(peer, std::span(bytes, static_cast<std::size_t>(n)));
     EXPECT_EQ(sent, n);
   }
 }
@@ -310,7 +315,8 @@ TEST_P(driver_test, gathered_writes_arrive_in_order_whatever_the_kernel_takes_at
   std::string in(out.size(), '\0');
   std::int64_t sent = unanswered;
   std::int64_t received = unanswered;
-  auto s = jobs().spawn(send_parts, std::ref(a), std::span<const io_part>(parts), true, std::ref(sent));
+  auto s =
+      jobs().spawn(send_parts, std::ref(a), std::span<const io_part>(parts), true, std::ref(sent));
   auto r = jobs().spawn(receive_all, std::ref(b), std::span(in), std::ref(received));
   jobs().run();
   EXPECT_EQ(sent, static_cast<std::int64_t>(out.size()));
@@ -379,7 +385,7 @@ TEST_P(driver_test, every_operation_can_be_stopped_while_it_waits) {
     EXPECT_EQ(answer, unanswered);
   }
   {
-    socket_pair p = connected_pair();
+    socket_pair p = connected_pair(8192);
     EXPECT_GT(fill(p.ours), 0u);
     io_handle h = attach(p.ours);
     char word[] = "word";
@@ -491,7 +497,8 @@ TEST_P(driver_test, a_stop_that_races_with_a_byte_loses_none) {
   char byte[1];
   {
     racers both(
-        rounds, [&](int) { put(p.theirs, "x"); }, [&](int i) {
+        rounds, [&](int) { put(p.theirs, "x"); },
+        [&](int i) {
           for (int spin = 0; spin < (i % 64) * 20; ++spin) cpu_pause();
           handle.stop();
         });
@@ -525,11 +532,12 @@ TEST_P(driver_test, a_stop_that_races_with_a_connection_loses_none) {
   const int fd = h.fd();
   join_handle<void> handle;
   os::fd caller;
-  racers both(rounds, [&](int) { caller = dial(l.address); },
-              [&](int i) {
-                for (int spin = 0; spin < (i % 64) * 50; ++spin) cpu_pause();
-                handle.stop();
-              });
+  racers both(
+      rounds, [&](int) { caller = dial(l.address); },
+      [&](int i) {
+        for (int spin = 0; spin < (i % 64) * 50; ++spin) cpu_pause();
+        handle.stop();
+      });
   for (int i = 0; i < rounds; ++i) {
     std::int64_t answer = unanswered;
     handle = jobs().spawn(accept_once, std::ref(h), std::ref(answer));
@@ -664,7 +672,8 @@ TEST_P(driver_test, a_thousand_sockets) {
       ends[2 * i + 1].h = attach(p.theirs);
     }
     for (end& e : ends) {
-      handles.push_back(jobs().spawn(receive_once, std::ref(e.h), std::span(e.byte), std::ref(e.answer)));
+      handles.push_back(
+          jobs().spawn(receive_once, std::ref(e.h), std::span(e.byte), std::ref(e.answer)));
     }
     jobs().settle();
     for (end& e : ends) ASSERT_EQ(::send(e.h.fd(), "x", 1, MSG_NOSIGNAL), 1);

@@ -117,9 +117,12 @@ class request final : public awaitable_operation<request, io_operation> {
   std::coroutine_handle<> start(promise_base& waiter) noexcept {
     auto& home = static_cast<loop&>(waiter.owner()->home());
     switch (home.io.submit(*this, waiter)) {
-      case submitted::done: return ready_at_once(*this, waiter);
-      case submitted::pending: return std::noop_coroutine();
-      case submitted::stopped: return unwind(waiter);
+      case submitted::done:
+        return ready_at_once(*this, waiter);
+      case submitted::pending:
+        return std::noop_coroutine();
+      case submitted::stopped:
+        return unwind(waiter);
     }
     std::abort();
   }

@@ -1,30 +1,36 @@
 // Who does what, by one owner at a time unless it says otherwise
 //   submit     arms the operation in its job and fills an entry; without a free entry it hands the
 //              queue over, and if even that fails, leaves the operation in the backlog.
-//   wait       looks at the completions that are there, at the withdrawals, at the backlog; then hands
-//              over all entries and waits, in one call; then looks again. What the second look fills
-//              in (the rest of a long send, a cancel) goes with the next call.
+//   wait       looks at the completions that are there, at the withdrawals, at the backlog; then
+//   hands
+//              over all entries and waits, in one call; then looks again. What the second look
+//              fills in (the rest of a long send, a cancel) goes with the next call.
 //   withdraw   (any thread) puts the operation into the inbox, rings the bell.
 //   wake       (any thread) rings the bell, an eventfd that a poll in the ring watches.
 //
 //   The word and the inbox of withdrawals: withdrawals.hpp. On top of it:
-//   I4  An operation has at most one entry or request in the kernel at a time, or is in the backlog, or
-//       is over. Its user_data is its address; its end comes only with the completion of that request.
-//   I5  A cancel names its target by that address, and may be handed over after the target has ended
+//   I4  An operation has at most one entry or request in the kernel at a time, or is in the
+//   backlog, or
+//       is over. Its user_data is its address; its end comes only with the completion of that
+//       request.
+//   I5  A cancel names its target by that address, and may be handed over after the target has
+//   ended
 //       and a new operation was made at the same address. It is harmless: the new one's entry comes
 //       later in the queue, so the cancel is done before the new one exists for the kernel; and
 //       an operation that waits in uncancelled_ for an entry is not ended before it leaves.
-//   I6  While operations are in flight wait() is what the worker sleeps in (idle()), and the bell is
+//   I6  While operations are in flight wait() is what the worker sleeps in (idle()), and the bell
+//   is
 //       armed whenever wait() blocks without limit.
 //   P3  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
 //       before. The inbox is looked into after the clearing, so a push whose ring found rung_ set
 //       already is seen in the same wait().
 //   ECANCELED without a withdrawal is what the kernel says when the thread that started the request
 //   has ended; the operation is started again.
-//   EAGAIN is said by older kernels for non-blocking sockets: a poll for the direction comes first then.
+//   EAGAIN is said by older kernels for non-blocking sockets: a poll for the direction comes first
+//   then.
 // Rejected: SINGLE_ISSUER and DEFER_TASKRUN (0-12 % faster here, but completions of a ring that is
-// handed over would never come); MSG_WAITALL for `whole` (hides an error behind the bytes before it);
-// linked time-outs (a timeout is a stop from the timer, like any other).
+// handed over would never come); MSG_WAITALL for `whole` (hides an error behind the bytes before
+// it); linked time-outs (a timeout is a stop from the timer, like any other).
 #include "weft/io/driver_uring.hpp"
 
 #include <poll.h>
@@ -89,7 +95,8 @@ std::size_t total_of(const io_operation& op) noexcept {
 
 }  // namespace
 
-std::unique_ptr<uring_driver> uring_driver::make(unsigned entries, uring_refusal& refusal) noexcept {
+std::unique_ptr<uring_driver> uring_driver::make(unsigned entries,
+                                                 uring_refusal& refusal) noexcept {
   std::unique_ptr<uring_driver> made(new (std::nothrow) uring_driver);
   if (!made) {
     refusal = {uring_stage::memory, ENOMEM};
@@ -105,7 +112,8 @@ std::unique_ptr<uring_driver> uring_driver::make(unsigned entries, uring_refusal
 }
 
 uring_driver::~uring_driver() {
-  WEFT_ASSERT(in_flight_ == 0, "a driver went before the operations in flight on it; stop them first");
+  WEFT_ASSERT(in_flight_ == 0,
+              "a driver went before the operations in flight on it; stop them first");
 }
 
 bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
@@ -248,7 +256,8 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
       if (asked) return end(op, true);
       op.polls_first = true;
       return issue(op);
-    default: break;
+    default:
+      break;
   }
   if (polled && res >= 0) {  // ready now; the call itself comes next
     if (asked) return end(op, true);
@@ -290,8 +299,10 @@ void uring_driver::end(io_operation& op, bool stopped) noexcept {
     stopped = false;
   }
   switch (asked_.finish(op, stopped)) {
-    case withdrawals::finish_result::end_it: return end_now(op, stopped);
-    case withdrawals::finish_result::wait_for_inbox: return;  // take_withdrawals() ends it
+    case withdrawals::finish_result::end_it:
+      return end_now(op, stopped);
+    case withdrawals::finish_result::wait_for_inbox:
+      return;  // take_withdrawals() ends it
   }
 }
 
@@ -316,8 +327,12 @@ void uring_driver::take_withdrawals() noexcept {
           e.user_data = tag_cancel;
           break;
         }
-        case withdrawals::look_result::end_it: end_now(*op, false); break;
-        case withdrawals::look_result::end_stopped: end_now(*op, true); break;
+        case withdrawals::look_result::end_it:
+          end_now(*op, false);
+          break;
+        case withdrawals::look_result::end_stopped:
+          end_now(*op, true);
+          break;
       }
     }
   }

@@ -1,9 +1,11 @@
 // driver_uring: operations are handed to the kernel, which does them and says so. Linux.
 //
 //   Ring      one a processor, with no ties to a thread: it changes hands with its processor
-//   Cost      starting an operation: an entry filled; wait() hands all of them over in its one call,
+//   Cost      starting an operation: an entry filled; wait() hands all of them over in its one
+//   call,
 //             and makes none when completions are there and there is nothing to hand over
-//   Stopping  the owner asks the kernel; the operation ends with the kernel's own answer about it, so
+//   Stopping  the owner asks the kernel; the operation ends with the kernel's own answer about it,
+//   so
 //             its buffer is never touched afterwards
 //   Protocol  top of driver_uring.cpp
 #pragma once
@@ -51,16 +53,16 @@ class uring_driver final : public driver {
 
   ring ring_;
   withdrawals asked_;
-  std::size_t in_flight_ = 0;  // submitted and not ended
-  unsigned ended_ = 0;         // by the wait() in progress
-  bool rang_ = false;          // during the wait() in progress
+  std::size_t in_flight_ = 0;                                     // submitted and not ended
+  unsigned ended_ = 0;                                            // by the wait() in progress
+  bool rang_ = false;                                             // during the wait() in progress
   intrusive_queue<io_operation, &io_operation::queued> backlog_;  // no entry was free for them
-  io_operation* uncancelled_ = nullptr;                           // taken from asked_, linked; not looked at yet
+  io_operation* uncancelled_ = nullptr;  // taken from asked_, linked; not looked at yet
 
   os::fd bell_;                    // eventfd: written by wake()
   atomic<std::uint32_t> rung_{0};  // a write to the bell is under way to wait()
   bool bell_armed_ = false;
-  bool bell_multishot_ = true;     // one poll for many rings; not before Linux 5.13
+  bool bell_multishot_ = true;  // one poll for many rings; not before Linux 5.13
 };
 
 }  // namespace weft::io

@@ -17,20 +17,26 @@ std::string_view reason(uring_refusal refusal) noexcept {
         case EACCES:
           return "epoll: io_uring_setup is denied (EPERM; a container's seccomp policy, or the "
                  "sysctl kernel.io_uring_disabled)";
-        case ENOSYS: return "epoll: this kernel has no io_uring (ENOSYS)";
-        case ENOMEM: return "epoll: no memory for a ring (ENOMEM; see RLIMIT_MEMLOCK)";
+        case ENOSYS:
+          return "epoll: this kernel has no io_uring (ENOSYS)";
+        case ENOMEM:
+          return "epoll: no memory for a ring (ENOMEM; see RLIMIT_MEMLOCK)";
         case EMFILE:
-        case ENFILE: return "epoll: no descriptor was left for a ring";
-        default: return "epoll: io_uring_setup failed";
+        case ENFILE:
+          return "epoll: no descriptor was left for a ring";
+        default:
+          return "epoll: io_uring_setup failed";
       }
     case uring_stage::features:
       return "epoll: this kernel's io_uring is too old (NODROP, EXT_ARG or SUBMIT_STABLE missing)";
-    case uring_stage::memory: return "epoll: the ring could not be mapped";
+    case uring_stage::memory:
+      return "epoll: the ring could not be mapped";
     case uring_stage::round_trip:
       return refusal.error == EPERM
                  ? "epoll: a ring can be made, but io_uring_enter is denied (EPERM; seccomp)"
                  : "epoll: a NOP did not make it through the ring";
-    case uring_stage::wake: return "epoll: no descriptor was left for a ring's wake-up";
+    case uring_stage::wake:
+      return "epoll: no descriptor was left for a ring's wake-up";
   }
   return "epoll: io_uring does not work here";
 }

@@ -1,5 +1,5 @@
-// What `automatic` does where a policy denies io_uring: each case in a child process of its own under
-// a seccomp filter, as a container's runtime would install it.
+// What `automatic` does where a policy denies io_uring: each case in a child process of its own
+// under a seccomp filter, as a container's runtime would install it.
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>

@@ -38,14 +38,16 @@ bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
     return false;
   };
   io_uring_params p{};
-  // No SINGLE_ISSUER, no DEFER_TASKRUN: a ring changes hands with its processor. No COOP_TASKRUN: it
-  // measured no faster, and completions would wait for the next system call of whoever started them.
+  // No SINGLE_ISSUER, no DEFER_TASKRUN: a ring changes hands with its processor. No COOP_TASKRUN:
+  // it measured no faster, and completions would wait for the next system call of whoever started
+  // them.
   p.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   p.cq_entries = entries * 4;
   const long fd = syscall(SYS_io_uring_setup, entries, &p);
   if (fd < 0) return refuse(uring_stage::setup, errno);
   fd_ = os::fd(static_cast<int>(fd));
-  if ((p.features & features_needed) != features_needed) return refuse(uring_stage::features, ENOSYS);
+  if ((p.features & features_needed) != features_needed)
+    return refuse(uring_stage::features, ENOSYS);
 
   const std::size_t of_submission = p.sq_off.array + p.sq_entries * sizeof(unsigned);
   const std::size_t of_completion = p.cq_off.cqes + p.cq_entries * sizeof(io_uring_cqe);
@@ -69,7 +71,8 @@ bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
   completion_.tail = at<unsigned>(queues, p.cq_off.tail);
   completion_.cqes = at<io_uring_cqe>(queues, p.cq_off.cqes);
   completion_.mask = *at<unsigned>(queues, p.cq_off.ring_mask);
-  // The indirection between queue and entries is of no use to us: slot i stands for entry i, for ever.
+  // The indirection between queue and entries is of no use to us: slot i stands for entry i, for
+  // ever.
   unsigned* const order = at<unsigned>(queues, p.sq_off.array);
   for (unsigned i = 0; i < p.sq_entries; ++i) order[i] = i;
   tail_ = *submission_.tail;

@@ -59,8 +59,8 @@ class ring {
     return *completion_.head != __atomic_load_n(completion_.tail, __ATOMIC_ACQUIRE);  // K3
   }
 
-  /// Hands over `submit` entries and waits for `completions`, for at most `timeout_ns` (-1: no limit).
-  /// Result: entries taken, or -errno.
+  /// Hands over `submit` entries and waits for `completions`, for at most `timeout_ns` (-1: no
+  /// limit). Result: entries taken, or -errno.
   int enter(unsigned submit, unsigned completions, std::int64_t timeout_ns) noexcept;
 
   /// Calls f(user_data, res, flags) for each completion there is; f may fill entries and enter().

@@ -1,8 +1,9 @@
 // source: what the epoll driver keeps beside a descriptor: one word for each direction, in which
 // readiness, the waiting operation and a stop meet.
 //
-//   Threads  submitters, the driver that waits, and stoppers, all at once; see who may do what below
-//   Memory   type-stable: a source is used again but never freed, so a late event finds a source,
+//   Threads  submitters, the driver that waits, and stoppers, all at once; see who may do what
+//   below Memory   type-stable: a source is used again but never freed, so a late event finds a
+//   source,
 //            perhaps of another descriptor, and all it can do there is to cause a vain try
 //   Cost     a wait that has to wait: three compare-exchanges, no lock, no allocation
 //   After    Go's netpoll (pollDesc: one word a direction); tokio's scheduled_io (generations)
@@ -12,7 +13,8 @@
 //     0                    nobody waits, nothing happened
 //     event                the kernel reported readiness since the last submitter's try
 //     op                   armed: whoever takes op out of the word owns it
-//     op|held (|event|stop)  somebody is trying the call for op: its submitter before it is armed, the
+//     op|held (|event|stop)  somebody is trying the call for op: its submitter before it is armed,
+//     the
 //                          driver after an event; meanwhile an event or a stop was asked for
 //   Transitions, and who makes them:
 //     reserve   0 -> op|held; event -> 0             submitter, after its try said "not yet"
@@ -22,29 +24,32 @@
 //     withdraw  op -> 0; op|held -> op|held|stop     the stopper
 //
 //   I1  From job::arm() until the operation is ended, the word holds its address: a stop that comes
-//       between arming and publishing finds op|held and leaves its wish there. So does one that comes
-//       while the driver tries the call.
-//   I2  Only the holder touches the operation; op alone has no holder, and taking it (event, withdraw)
+//       between arming and publishing finds op|held and leaves its wish there. So does one that
+//       comes while the driver tries the call.
+//   I2  Only the holder touches the operation; op alone has no holder, and taking it (event,
+//   withdraw)
 //       is one compare-exchange that exactly one wins. So it ends exactly once.
-//   I3  Whoever gives up the hold, or took op out by withdraw, touches the operation afterwards only
+//   I3  Whoever gives up the hold, or took op out by withdraw, touches the operation afterwards
+//   only
 //       to end it; after a put_back that says `armed`, not at all.
-//   P1  put_back: op|held -> op (release)  ->  event, withdraw: op -> (acquire): op's fields, such as
+//   P1  put_back: op|held -> op (release)  ->  event, withdraw: op -> (acquire): op's fields, such
+//   as
 //       how many bytes were moved so far.
 //   P2  event: sets event (release)  ->  reserve, put_back: take it (acquire): the try that follows
 //       sees the readiness, or the failed registration, that was reported.
-//   No wake is lost: readiness that comes after a try and before the word becomes op is an event that
-//   meets 0 or op|held, leaves its bit, and makes reserve or put_back send the submitter back to try
-//   again; one that comes later finds op. Events dropped by release and by a stop came before the next
-//   submitter's first try, which sees what they told of. No stop is lost: I1.
-//   Rejected: publishing op only after arming it (a stop in between finds nothing, and the operation
-//   cannot be asked because it may be gone); a lock (held across the call, by a thread that may be
-//   descheduled); a count of registrations (a close has nobody in flight by contract).
+//   No wake is lost: readiness that comes after a try and before the word becomes op is an event
+//   that meets 0 or op|held, leaves its bit, and makes reserve or put_back send the submitter back
+//   to try again; one that comes later finds op. Events dropped by release and by a stop came
+//   before the next submitter's first try, which sees what they told of. No stop is lost: I1.
+//   Rejected: publishing op only after arming it (a stop in between finds nothing, and the
+//   operation cannot be asked because it may be gone); a lock (held across the call, by a thread
+//   that may be descheduled); a count of registrations (a close has nobody in flight by contract).
 #pragma once
 
 #include <cstdint>
 
-#include "weft/base/atomic.hpp"
 #include "weft/base/assert.hpp"
+#include "weft/base/atomic.hpp"
 #include "weft/base/cache_line.hpp"
 #include "weft/io/attempt.hpp"
 #include "weft/io/driver.hpp"
@@ -102,7 +107,8 @@ class readiness {
   /// By the holder: whether a stop was asked for.
   bool stop_asked() const noexcept { return (word_.load(order::relaxed) & stop_bit) != 0; }
 
-  /// By the driver: the kernel reports readiness. Result: the operation to try, now held; or nullptr.
+  /// By the driver: the kernel reports readiness. Result: the operation to try, now held; or
+  /// nullptr.
   [[nodiscard]] io_operation* event() noexcept {
     std::uintptr_t seen = word_.load(order::relaxed);
     for (;;) {
@@ -110,8 +116,7 @@ class readiness {
       const std::uintptr_t next = seen | (waits ? held_bit : event_bit);
       // The word must be written even if it does not change: the write is what carries P2.
       if (word_.compare_exchange_weak(
-              seen,
-              WEFT_MUTATE("source.event.forgets", next, waits ? next : seen),
+              seen, WEFT_MUTATE("source.event.forgets", next, waits ? next : seen),
               WEFT_MUTATE("source.event.relaxed", order::acq_rel, order::relaxed),  // P1, P2
               order::relaxed)) {
         return waits ? reinterpret_cast<io_operation*>(seen) : nullptr;
@@ -162,8 +167,8 @@ class readiness {
   atomic<std::uintptr_t> word_{0};
 };
 
-/// The operation was stopped and is the caller's: ends it. Bytes that a `whole` one has moved already
-/// are not denied: it is told as an error of its own, with `moved` saying how many.
+/// The operation was stopped and is the caller's: ends it. Bytes that a `whole` one has moved
+/// already are not denied: it is told as an error of its own, with `moved` saying how many.
 inline void end_stopped(io_operation& op) noexcept {
   const bool had_effect = op.whole && op.moved != 0;
   op.answer = io_operation::answer_interrupted;
@@ -171,9 +176,9 @@ inline void end_stopped(io_operation& op) noexcept {
 }
 
 enum class held_end : std::uint8_t {
-  ended,   // the operation was completed, or stopped
-  armed,   // an event will come
-  held,    // attempt::more: keep it in a backlog and call carry_on() again
+  ended,  // the operation was completed, or stopped
+  armed,  // an event will come
+  held,   // attempt::more: keep it in a backlog and call carry_on() again
 };
 
 /// The driver's side: `op` is held; tries the call until it ends or waits again.
@@ -194,9 +199,13 @@ template <class Try>
         break;
     }
     switch (word.put_back(op)) {
-      case readiness::put_back_result::armed: return held_end::armed;
-      case readiness::put_back_result::try_again: break;
-      case readiness::put_back_result::stopped: end_stopped(op); return held_end::ended;
+      case readiness::put_back_result::armed:
+        return held_end::armed;
+      case readiness::put_back_result::try_again:
+        break;
+      case readiness::put_back_result::stopped:
+        end_stopped(op);
+        return held_end::ended;
     }
   }
 }
@@ -229,9 +238,14 @@ template <class Try, class Watch>
     if (tried == attempt::more) return start_result::held;
     if (tried == attempt::done || !watch(op)) break;
     switch (word.put_back(op)) {
-      case readiness::put_back_result::armed: return start_result::pending;
-      case readiness::put_back_result::try_again: tried = try_call(op); break;
-      case readiness::put_back_result::stopped: end_stopped(op); return start_result::pending;
+      case readiness::put_back_result::armed:
+        return start_result::pending;
+      case readiness::put_back_result::try_again:
+        tried = try_call(op);
+        break;
+      case readiness::put_back_result::stopped:
+        end_stopped(op);
+        return start_result::pending;
     }
   }
   word.release();
@@ -244,9 +258,9 @@ template <class Try, class Watch>
 struct alignas(cache_line) source {
   readiness reading;
   readiness writing;
-  atomic<driver*> home{nullptr};      // whose epoll watches it; set by the first that has to wait
+  atomic<driver*> home{nullptr};        // whose epoll watches it; set by the first that has to wait
   atomic<std::uint32_t> generation{0};  // counts the descriptors that it stood for
-  std::uint32_t index = 0;            // in the slab
+  std::uint32_t index = 0;              // in the slab
   source* next_free = nullptr;
 
   /// What its events carry.

@@ -1,8 +1,9 @@
 // model-sources: weft/task/job.cpp
 //
-// The readiness word with the real stop slot beside it: a submitter, the driver that is told of events,
-// and a stopper. Whatever their order, the operation ends exactly once, a byte that the kernel has is
-// either taken or still there, and nobody touches the operation after its job was woken.
+// The readiness word with the real stop slot beside it: a submitter, the driver that is told of
+// events, and a stopper. Whatever their order, the operation ends exactly once, a byte that the
+// kernel has is either taken or still there, and nobody touches the operation after its job was
+// woken.
 #include "weft/io/source.hpp"
 
 #include "weft/testing/model/model.hpp"
@@ -87,7 +88,8 @@ struct setting {
     switch (started) {
       case start_result::done:
         model.outcome("at once");
-        model.check(woken == 0 && !in_socket, "done at once, but woken, or the byte is still there");
+        model.check(woken == 0 && !in_socket,
+                    "done at once, but woken, or the byte is still there");
         break;
       case start_result::stopped:
         model.outcome("not started");
@@ -98,7 +100,9 @@ struct setting {
         model.check(woken == 1, "the operation did not end exactly once");
         model.check(op.was_stopped() == in_socket, "the byte was lost, or is there twice");
         break;
-      case start_result::held: model.check(false, "nobody asked for more"); break;
+      case start_result::held:
+        model.check(false, "nobody asked for more");
+        break;
     }
   }
 };

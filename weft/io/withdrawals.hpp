@@ -1,5 +1,5 @@
-// withdrawals: how a stopper on any thread tells the owner of a completion driver to take an operation
-// back, while that operation may be completing.
+// withdrawals: how a stopper on any thread tells the owner of a completion driver to take an
+// operation back, while that operation may be completing.
 //
 //   Threads  ask: any; everything else: the driver's owner
 //   Cost     one read-modify-write for an operation that nobody stops; two more for one that is
@@ -12,22 +12,26 @@
 //     nothing  with over: it ends as stopped. By the owner.
 //   The inbox: a stack of operations, linked through op.link; pushed by stoppers, taken whole.
 //
-//   I1  An operation is pushed exactly if `asked` was set before `over`: one of the two fetch_ors comes
+//   I1  An operation is pushed exactly if `asked` was set before `over`: one of the two fetch_ors
+//   comes
 //       first. So a stop that comes too late never touches the inbox.
-//   I2  An operation that is pushed, or about to be, ends only after the owner took it out (over and
+//   I2  An operation that is pushed, or about to be, ends only after the owner took it out (over
+//   and
 //       seen both set, whichever came second): the inbox never holds a frame that has gone.
-//   I3  The stopper does not touch the operation after the push. (It could: job::stop keeps it alive
+//   I3  The stopper does not touch the operation after the push. (It could: job::stop keeps it
+//   alive
 //       until withdraw() returns. But what it does then, ringing the bell, needs the driver only.)
 //   P1  ask: push (release)  ->  take (acquire): the stopper's part of the job, and link.
-//   P2  finish: fetch_or over (release)  ->  ask: fetch_or asked (acquire): nothing is read through it;
+//   P2  finish: fetch_or over (release)  ->  ask: fetch_or asked (acquire): nothing is read through
+//   it;
 //       it keeps the stopper's view behind the end, as the stop slot does anyway (job.cpp P2, P3).
 //   No stop is lost: the push is followed by a ring of the bell, and the owner looks into the inbox
 //   after it took the ring (wait()). An operation between two submissions (a partial send) is asked
 //   after `asked` before it is handed over again, so a cancel that found nothing in the kernel is
 //   not the last word.
-//   Rejected: cancelling from the stopper's thread (the submission queue has one owner); an inbox of
-//   allocated notes (a stop must not fail); ending at once and letting the kernel finish later (it
-//   still writes to the buffer).
+//   Rejected: cancelling from the stopper's thread (the submission queue has one owner); an inbox
+//   of allocated notes (a stop must not fail); ending at once and letting the kernel finish later
+//   (it still writes to the buffer).
 #pragma once
 
 #include "weft/base/atomic.hpp"

@@ -1,8 +1,8 @@
 // model-sources: weft/task/job.cpp
 //
-// The inbox of withdrawals with the real stop slot beside it: the owner of a driver, to whom the kernel
-// answers at some moment, and a stopper. The operation ends exactly once, never while the inbox holds
-// it, and nobody touches it after its job was woken.
+// The inbox of withdrawals with the real stop slot beside it: the owner of a driver, to whom the
+// kernel answers at some moment, and a stopper. The operation ends exactly once, never while the
+// inbox holds it, and nobody touches it after its job was woken.
 #include "weft/io/withdrawals.hpp"
 
 #include "weft/testing/model/model.hpp"
@@ -56,15 +56,22 @@ struct setting {
       static_cast<void>(note.get());
       io_operation* const after = o->link;
       switch (asked.look(*o)) {
-        case withdrawals::look_result::cancel_it: cancel = true; break;
-        case withdrawals::look_result::end_it: o->end(false); break;
-        case withdrawals::look_result::end_stopped: o->end(true); break;
+        case withdrawals::look_result::cancel_it:
+          cancel = true;
+          break;
+        case withdrawals::look_result::end_it:
+          o->end(false);
+          break;
+        case withdrawals::look_result::end_stopped:
+          o->end(true);
+          break;
       }
       o = after;
     }
     return cancel;
   }
-  /// One operation, to which the kernel answers after so many looks at the inbox, or when cancelled.
+  /// One operation, to which the kernel answers after so many looks at the inbox, or when
+  /// cancelled.
   void submit_and_complete(int looks) noexcept {
     withdrawals::prepare(op);
     started = owner.arm(op, waiter) == job::arm_result::armed;
@@ -72,15 +79,19 @@ struct setting {
     bool cancelled = false;
     for (int i = 0; i < looks && !cancelled; ++i) cancelled = look();
     switch (asked.finish(op, cancelled)) {
-      case withdrawals::finish_result::end_it: op.end(cancelled); return;
-      case withdrawals::finish_result::wait_for_inbox: break;
+      case withdrawals::finish_result::end_it:
+        op.end(cancelled);
+        return;
+      case withdrawals::finish_result::wait_for_inbox:
+        break;
     }
     while (bell.load(order::acquire) == 0) cpu_pause();  // the sleep in the ring
     static_cast<void>(look());
   }
   void check(model::world& model) {
     model.check(asked.empty(), "the inbox holds an operation that has ended");
-    model.check(jobs.woken.load(order::relaxed) == (started ? 1 : 0), "it did not end exactly once");
+    model.check(jobs.woken.load(order::relaxed) == (started ? 1 : 0),
+                "it did not end exactly once");
     model.outcome(!started ? "not started" : op.was_stopped() ? "stopped" : "completed");
   }
 };

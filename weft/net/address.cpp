@@ -219,9 +219,11 @@ result<endpoint> from_system(const os::socket_address& a) noexcept {
   switch (raw.family) {
     case os::address_family::ipv4:
       return endpoint{address::v4(raw.ip[0], raw.ip[1], raw.ip[2], raw.ip[3]), raw.port};
-    case os::address_family::ipv6: return endpoint{address::v6(raw.ip, raw.scope), raw.port};
+    case os::address_family::ipv6:
+      return endpoint{address::v6(raw.ip, raw.scope), raw.port};
     case os::address_family::none:
-    case os::address_family::other: break;
+    case os::address_family::other:
+      break;
   }
   return std::unexpected(std::make_error_code(std::errc::address_family_not_supported));
 }

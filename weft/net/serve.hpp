@@ -2,7 +2,8 @@
 //
 //   co_await net::serve(listener, handle);        // task<> handle(net::tcp_stream stream)
 //
-//   Errors  running out of descriptors or memory does not end it: it pauses, 10 ms at first, doubled up
+//   Errors  running out of descriptors or memory does not end it: it pauses, 10 ms at first,
+//   doubled up
 //           to 1 s, while the connections wait in the queue. Other errors of the listener do
 //   Cancel  stopping it ends the accepting; the connections' jobs run on and end with the runtime
 #pragma once

@@ -75,7 +75,9 @@ task<result<std::size_t>> tcp_stream::send_file(int file, std::uint64_t offset, 
 result<void> tcp_stream::shutdown_write() noexcept {
   return os::shutdown(handle_.fd(), os::shutdown_side::send);
 }
-result<void> tcp_stream::set_no_delay(bool on) noexcept { return os::set_nodelay(handle_.fd(), on); }
+result<void> tcp_stream::set_no_delay(bool on) noexcept {
+  return os::set_nodelay(handle_.fd(), on);
+}
 result<void> tcp_stream::set_keep_alive(bool on) noexcept {
   os::keepalive_options options;
   options.on = on;
@@ -95,7 +97,8 @@ result<tcp_listener> tcp_listener::bind(endpoint where, listen_options options) 
   auto socket = os::listen_tcp(to_system(where), wanted);
   if (!socket) return std::unexpected(socket.error());
   // Set here it is inherited by every accepted socket, at no cost for each.
-  if (const auto set = os::set_nodelay(socket->get(), true); !set) return std::unexpected(set.error());
+  if (const auto set = os::set_nodelay(socket->get(), true); !set)
+    return std::unexpected(set.error());
   auto attached = io::request::current_driver().attach(std::move(*socket));
   if (!attached) return std::unexpected(attached.error());
   return tcp_listener(std::move(*attached));

@@ -7,11 +7,14 @@
 //   Threads    one task reads and one task writes at a time; a stream that is moved or closed has
 //              nothing in flight. Made and used inside of jobs: I/O needs a runtime
 //   Errors     values; a closed peer is std::errc::broken_pipe or connection_reset, never a signal
-//   Cancel     accept, connect, read_some, write_some and the waits: lossless. read_exact and write_all
+//   Cancel     accept, connect, read_some, write_some and the waits: lossless. read_exact and
+//   write_all
 //              of which a part has happened: see there
-//   Lifetimes  the buffer and the stream outlive the await; the kernel has let go of the buffer when
+//   Lifetimes  the buffer and the stream outlive the await; the kernel has let go of the buffer
+//   when
 //              the await ends, stopped or not
-//   Cost       no allocation, but the stream's own state once; TCP_NODELAY is on, as what is written
+//   Cost       no allocation, but the stream's own state once; TCP_NODELAY is on, as what is
+//   written
 //              here is written whole
 #pragma once
 
@@ -108,7 +111,8 @@ class tcp_stream {
   ///
   /// Result  bytes; 0 at the end of the stream (or if `to` is empty)
   /// Cancel  lossless: the bytes stay in the socket
-  [[nodiscard("co_await it")]] transfer_operation read_some(std::span<std::byte> to WEFT_LIFETIMEBOUND) {
+  [[nodiscard("co_await it")]] transfer_operation read_some(std::span<std::byte> to
+                                                            WEFT_LIFETIMEBOUND) {
     return transfer_operation(handle_, io::io_code::receive, to.data(), to.size(), false);
   }
   /// Fills `to`.
@@ -116,29 +120,31 @@ class tcp_stream {
   /// Result  to.size(); less if the stream ended before, or if a stop came after some bytes
   /// Cancel  no byte is lost: with none read yet it ends as stopped; with some it returns how many,
   ///         and the job ends at its next await
-  [[nodiscard("co_await it")]] transfer_operation read_exact(std::span<std::byte> to WEFT_LIFETIMEBOUND) {
+  [[nodiscard("co_await it")]] transfer_operation read_exact(std::span<std::byte> to
+                                                             WEFT_LIFETIMEBOUND) {
     return transfer_operation(handle_, io::io_code::receive, to.data(), to.size(), true);
   }
   /// Hands over as much as the socket takes, at least one byte.
   ///
   /// Result  bytes
   /// Cancel  lossless: nothing was sent
-  [[nodiscard("co_await it")]] transfer_operation write_some(
-      std::span<const std::byte> from WEFT_LIFETIMEBOUND) {
+  [[nodiscard("co_await it")]] transfer_operation write_some(std::span<const std::byte> from
+                                                             WEFT_LIFETIMEBOUND) {
     return transfer_operation(handle_, io::io_code::send, from.data(), from.size(), false);
   }
   /// Hands over all of it.
   ///
-  /// Errors  operation_canceled: a stop came after some bytes, so the stream is cut in the middle of a
+  /// Errors  operation_canceled: a stop came after some bytes, so the stream is cut in the middle
+  /// of a
   ///         message and good for nothing but to be closed
   /// Cancel  with nothing sent yet it ends as stopped
-  [[nodiscard("co_await it")]] write_all_operation write_all(
-      std::span<const std::byte> from WEFT_LIFETIMEBOUND) {
+  [[nodiscard("co_await it")]] write_all_operation write_all(std::span<const std::byte> from
+                                                             WEFT_LIFETIMEBOUND) {
     return write_all_operation(handle_, from);
   }
   /// The same for several buffers, without copying them together first.
-  [[nodiscard("co_await it")]] write_all_operation write_all(
-      std::span<const io::io_part> parts WEFT_LIFETIMEBOUND) {
+  [[nodiscard("co_await it")]] write_all_operation write_all(std::span<const io::io_part> parts
+                                                             WEFT_LIFETIMEBOUND) {
     return write_all_operation(handle_, parts);
   }
   /// Until a read, or a write, would not block.
@@ -175,7 +181,7 @@ class tcp_stream {
 
 /// How a listener is made; an aggregate that is trivially copyable, safe in a co_await on GCC 12.
 struct listen_options {
-  int backlog = 1024;       // connections that wait to be accepted; the kernel has a limit of its own
+  int backlog = 1024;  // connections that wait to be accepted; the kernel has a limit of its own
   bool reuse_port = false;  // several listeners share the port, the kernel spreads connections
 };
 
@@ -183,12 +189,14 @@ class tcp_listener {
  public:
   tcp_listener() noexcept = default;
 
-  /// Listens; port 0 takes a free one (see local_endpoint()). Errors: address_in_use, permission_denied.
+  /// Listens; port 0 takes a free one (see local_endpoint()). Errors: address_in_use,
+  /// permission_denied.
   static result<tcp_listener> bind(endpoint where, listen_options options = {}) noexcept;
 
   /// Waits for a connection.
   ///
-  /// Errors  too_many_files_open and its like, at which one should wait a little before trying again
+  /// Errors  too_many_files_open and its like, at which one should wait a little before trying
+  /// again
   ///         (serve() does). A connection that dies while it waits is passed over.
   /// Cancel  lossless: the connection stays in the queue
   [[nodiscard("co_await it")]] accept_operation accept() { return accept_operation(handle_); }

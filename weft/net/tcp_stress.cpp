@@ -1,5 +1,5 @@
-// Streams whose readers are stopped all the time, on two workers: no byte is lost and none comes twice,
-// whichever processor watches the descriptor, submits, completes or stops.
+// Streams whose readers are stopped all the time, on two workers: no byte is lost and none comes
+// twice, whichever processor watches the descriptor, submits, completes or stops.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -213,6 +214,46 @@ task<void> many_clients(int clients, std::size_t bytes) {
 TEST_P(tcp_test, a_server_serves_many_clients_at_once) { run(many_clients, 100, 20'000); }
 TEST_P(tcp_test, eight_megabytes_make_the_round_trip) { run(many_clients, 2, 8 << 20); }
 
+task<void> runs_out_of_descriptors() {
+  constexpr int clients = 4;
+  auto listener = tcp_listener::bind(loopback);
+  std::vector<tcp_stream> waiting;
+  for (int i = 0; i < clients; ++i) {
+    auto stream = co_await tcp_stream::connect(*listener->local_endpoint());
+    EXPECT_TRUE(stream);
+    waiting.push_back(std::move(*stream));
+  }
+  std::vector<os::fd> hoard;  // every number that the process may still have
+  for (;;) {
+    os::fd copy(::dup(listener->native()));
+    if (!copy) break;
+    hoard.push_back(std::move(copy));
+  }
+  auto server = weft::spawn(serve_forever, std::ref(*listener));
+  co_await sleep_for(3 * accept_pause_min);  // it tries, and tries again
+  EXPECT_FALSE(server.done());
+  hoard.clear();
+  for (tcp_stream& client : waiting) {
+    const auto sent = co_await client.write_all(bytes_of("ping"));
+    EXPECT_TRUE(sent);
+    std::byte buffer[4];
+    const auto n = co_await client.read_exact(buffer);
+    EXPECT_EQ(n.value(), 4u);
+  }
+  server.stop();
+  const auto how = co_await server.outcome();
+  EXPECT_TRUE(how.stopped());
+}
+TEST_P(tcp_test, a_server_without_free_descriptors_waits_and_recovers) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 128;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  run(runs_out_of_descriptors);
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 task<void> read_for_ever(tcp_stream& stream, std::span<std::byte> into, int& done) {
   const auto n = co_await stream.read_exact(into);
   EXPECT_EQ(n.value(), 3u);
@@ -226,10 +267,12 @@ task<void> stops_midway() {
   co_await connect_pair(c);
   std::byte buffer[8] = {};
   int done = 0;
-  auto reader = weft::spawn(read_for_ever, std::ref(c.server), std::span<std::byte>(buffer), std::ref(done));
+  auto reader =
+      weft::spawn(read_for_ever, std::ref(c.server), std::span<std::byte>(buffer), std::ref(done));
   const auto sent = co_await c.client.write_all(bytes_of("abc"));
   EXPECT_TRUE(sent);
-  co_await sleep_for(std::chrono::milliseconds(20));  // there is no event for "read three bytes of eight"
+  co_await sleep_for(
+      std::chrono::milliseconds(20));  // there is no event for "read three bytes of eight"
   reader.stop();
   const auto how = co_await reader.outcome();
   EXPECT_TRUE(how.stopped());
@@ -238,10 +281,10 @@ task<void> stops_midway() {
 }
 TEST_P(tcp_test, read_exact_stopped_midway_hands_over_what_it_has) { run(stops_midway); }
 
-task<void> send_a_file(const char* path, std::size_t size) {
+task<void> send_a_file(const std::string& folder_path, const char* path, std::size_t size) {
   connection c;
   co_await connect_pair(c);
-  auto folder = os::open_directory("/tmp");
+  auto folder = os::open_directory(folder_path);
   EXPECT_TRUE(folder);
   auto file = os::open_beneath(folder->get(), path);
   EXPECT_TRUE(file);
@@ -253,7 +296,8 @@ task<void> send_a_file(const char* path, std::size_t size) {
     }
   };
   auto reader = weft::spawn(reading::run, std::ref(c.server), std::span<std::byte>(in));
-  const auto sent = co_await c.client.send_file(file->get(), 1, size + 100);  // the file ends before
+  const auto sent =
+      co_await c.client.send_file(file->get(), 1, size + 100);  // the file ends before
   EXPECT_EQ(sent.value(), size - 1);
   EXPECT_TRUE(c.client.shutdown_write());
   const auto got = co_await reader;
@@ -262,15 +306,16 @@ task<void> send_a_file(const char* path, std::size_t size) {
   EXPECT_EQ(static_cast<char>(in[size - 2]), static_cast<char>('A' + (size - 1) % 26));
 }
 TEST_P(tcp_test, sends_a_file_from_an_offset_to_its_end) {
-  char path[] = "/tmp/weft_tcp_test_XXXXXX";
-  os::fd file(mkstemp(path));
+  const std::string folder = ::testing::TempDir();
+  std::string path = folder + "/weft_tcp_test_XXXXXX";
+  os::fd file(mkstemp(path.data()));
   ASSERT_TRUE(static_cast<bool>(file));
   std::string content(3'000'000, ' ');
   for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>('A' + i % 26);
   ASSERT_EQ(::write(file.get(), content.data(), content.size()),
             static_cast<ssize_t>(content.size()));
-  run(send_a_file, path + 5, content.size());
-  ::unlink(path);
+  run(send_a_file, folder, path.c_str() + folder.size() + 1, content.size());
+  ::unlink(path.c_str());
 }
 
 }  // namespace

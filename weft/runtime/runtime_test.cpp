@@ -232,10 +232,12 @@ task<int> late(std::chrono::milliseconds d, int v) {
 task<> timeouts() {
   const auto in_time = co_await timeout(50ms, late(10ms, 42));
   EXPECT_TRUE(in_time.has_value());
-  if (in_time) EXPECT_EQ(*in_time, 42);
+  EXPECT_EQ(in_time.value_or(0), 42);
   const auto over = co_await timeout(5ms, late(100ms, 42));
   EXPECT_FALSE(over.has_value());
-  if (!over) EXPECT_EQ(over.error(), errc::timed_out);
+  if (!over) {
+    EXPECT_EQ(over.error(), errc::timed_out);
+  }
   const auto at_once = co_await timeout(5ms, give(3));
   EXPECT_EQ(at_once.value_or(0), 3);
 }
@@ -365,7 +367,9 @@ TEST(runtime, shutdown_names_what_would_not_end) {
   const auto ended = rt.shutdown(1ms);
   const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_FALSE(ended.has_value());
-  if (!ended) EXPECT_EQ(ended.error(), errc::would_not_end);
+  if (!ended) {
+    EXPECT_EQ(ended.error(), errc::would_not_end);
+  }
   EXPECT_NE(said.find("'stuck'"), std::string::npos) << said;
   release = true;
   release.notify_all();

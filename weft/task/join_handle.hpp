@@ -144,7 +144,12 @@ namespace detail {
 
 template <class T, class A>
 task<T> await_one(A* awaitable) {
-  co_return co_await std::move(*awaitable);
+  // GCC 12 moves an awaiter that it is given as an rvalue, and ours cannot be moved.
+  if constexpr (requires { std::move(*awaitable).operator co_await(); }) {
+    co_return co_await std::move(*awaitable);
+  } else {
+    co_return co_await *awaitable;
+  }
 }
 
 template <class T, class A>

@@ -108,16 +108,16 @@ void conserves(int permits, int crowd, long stops) {
               seen.admitted.load(order::relaxed));
 }
 
-TEST(wait_queue_stress, permits_survive_stops_of_a_crowd) { conserves(2, 16, 700'000 / scale); }
+TEST(wait_queue_stress, permits_survive_stops_of_a_crowd) { conserves(2, 64, 900'000 / scale); }
 
-TEST(wait_queue_stress, permits_survive_stops_of_few) { conserves(1, 2, 300'000 / scale); }
+TEST(wait_queue_stress, permits_survive_stops_of_few) { conserves(1, 2, 100'000 / scale); }
 
 TEST(wait_queue_stress, nobody_sleeps_through_an_event) {
   test_executor executor;
   std::vector<std::thread> workers;
   for (int i = 0; i < 2; ++i) workers.emplace_back([&] { executor.work(); });
   auto wait = [](test_event& e) -> task<> { co_await e.wait(); };
-  for (int round = 0; round < 20'000 / scale; ++round) {
+  for (int round = 0; round < 10'000 / scale; ++round) {
     test_event event;
     std::vector<started<void>> jobs;
     for (int i = 0; i < 6; ++i) jobs.push_back(start(executor, wait, std::ref(event)));

@@ -57,7 +57,7 @@ class virtual_runtime {
   template <class T, class A>
   task<T> drive(A& awaitable) {
     const ticking on(*world_);  // ends on the worker, before it can be idle again
-    co_return co_await std::move(awaitable);
+    co_return co_await detail::await_one<T>(&awaitable);
   }
 
   std::unique_ptr<world> world_;

@@ -1,5 +1,5 @@
 // gcc: ok  clang: ok
-// G1: the spelling that tells a closure from other types, for every kind of closure; see the header.
+// G1: the spelling that tells a closure from other types, for every kind of closure.
 #include <functional>
 #include <string>
 #include <vector>
