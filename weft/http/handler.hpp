@@ -38,7 +38,7 @@ class handler {
 /// What can stand in the place of a handler.
 template <class F>
 concept response_function =
-    !std::derived_from<std::remove_cvref_t<F>, handler> && std::move_constructible<F> &&
+    !std::derived_from<std::remove_cvref_t<F>, handler> &&
     requires(F& f, const request& asked) {
       { f(asked) } -> std::same_as<task<response>>;
     };

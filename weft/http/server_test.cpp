@@ -189,7 +189,7 @@ TEST(http_server, what_is_over_a_limit_or_malformed_is_refused_by_its_status) {
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\n\r\n", 400},
       {"GET / HTTP/1.1\nHost: x\n\n", 400},
-      {"\x16\x03\x01\x02\x00\x01\x00", 400},
+      {"\x16\x03\x01\r\n\r\n", 400},
       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
   };
   for (const auto& [request, expected] : cases) {

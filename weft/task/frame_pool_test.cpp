@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 #include <set>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -19,7 +20,8 @@ weft::atomic<long> system_allocations;
 weft::atomic<long> system_frees;
 
 #if WEFT_TSAN
-constexpr bool counted = false;  // Clang's ThreadSanitizer does not let a program replace operator new
+constexpr bool counted =
+    false;  // Clang's ThreadSanitizer does not let a program replace operator new
 }  // namespace
 #else
 constexpr bool counted = true;
@@ -45,7 +47,16 @@ namespace {
 // Sizes that no other test of this program uses, so that the lists are as this test left them.
 constexpr std::size_t odd_size = 1700;
 
-TEST(frame_pool, freed_frame_is_the_next_one_given) {
+class frame_pool : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const char* s = std::getenv("WEFT_FRAME_POOL"); s && std::string_view(s) == "off") {
+      GTEST_SKIP() << "the pool is switched off";
+    }
+  }
+};
+
+TEST_F(frame_pool, freed_frame_is_the_next_one_given) {
   void* const first = allocate_frame(odd_size);
   free_frame(first, odd_size);
   const long before = system_allocations.load(order::relaxed);
@@ -55,7 +66,7 @@ TEST(frame_pool, freed_frame_is_the_next_one_given) {
   free_frame(second, odd_size - 20);
 }
 
-TEST(frame_pool, every_size_is_aligned_and_wholly_usable) {
+TEST_F(frame_pool, every_size_is_aligned_and_wholly_usable) {
   std::vector<std::pair<void*, std::size_t>> frames;
   for (std::size_t bytes = 1; bytes < 5000; bytes += 37) {
     void* const p = allocate_frame(bytes);
@@ -71,7 +82,7 @@ TEST(frame_pool, every_size_is_aligned_and_wholly_usable) {
   }
 }
 
-TEST(frame_pool, large_frame_comes_from_the_system_and_goes_back) {
+TEST_F(frame_pool, large_frame_comes_from_the_system_and_goes_back) {
   if (!counted) GTEST_SKIP() << "allocations are not counted here";
   const long before = system_frees.load(order::relaxed);
   void* const p = allocate_frame(4096);
@@ -79,7 +90,7 @@ TEST(frame_pool, large_frame_comes_from_the_system_and_goes_back) {
   EXPECT_EQ(system_frees.load(order::relaxed), before + 1);
 }
 
-TEST(frame_pool, frames_freed_on_another_thread_come_back) {
+TEST_F(frame_pool, frames_freed_on_another_thread_come_back) {
   constexpr std::size_t bytes = 1500;
   constexpr int n = 64;
   std::vector<void*> frames;
@@ -97,7 +108,7 @@ TEST(frame_pool, frames_freed_on_another_thread_come_back) {
   for (void* p : frames) free_frame(p, bytes);
 }
 
-TEST(frame_pool, producer_and_consumer_on_two_threads_need_no_new_memory) {
+TEST_F(frame_pool, producer_and_consumer_on_two_threads_need_no_new_memory) {
   constexpr std::size_t bytes = 1300;
   atomic<void*> handed(nullptr);
   std::thread consumer([&] {
@@ -117,7 +128,7 @@ TEST(frame_pool, producer_and_consumer_on_two_threads_need_no_new_memory) {
   EXPECT_LE(system_allocations.load(order::relaxed) - before, 4 * 64);
 }
 
-TEST(frame_pool, flush_hands_everything_to_the_other_threads) {
+TEST_F(frame_pool, flush_hands_everything_to_the_other_threads) {
   constexpr std::size_t bytes = 1900;
   void* const p = allocate_frame(bytes);
   free_frame(p, bytes);
@@ -130,7 +141,7 @@ TEST(frame_pool, flush_hands_everything_to_the_other_threads) {
   EXPECT_EQ(p, q);
 }
 
-TEST(frame_pool, keeps_no_more_than_its_bound) {
+TEST_F(frame_pool, keeps_no_more_than_its_bound) {
   if (!counted) GTEST_SKIP() << "allocations are not counted here";
   constexpr std::size_t bytes = 40;
   constexpr long n = 100'000;

@@ -72,9 +72,12 @@ class toy_operation final : public operation {
 void wait_once(model::world& model, model::job_thread& me, toy_outside& outside) {
   toy_operation op(outside);
   switch (op.start(me)) {
-    case toy_operation::start_result::stopped: return model.outcome("stopped before");
-    case toy_operation::start_result::ready: return model.outcome("ready");
-    case toy_operation::start_result::waiting: break;
+    case toy_operation::start_result::stopped:
+      return model.outcome("stopped before");
+    case toy_operation::start_result::ready:
+      return model.outcome("ready");
+    case toy_operation::start_result::waiting:
+      break;
   }
   model.check(me.sleep() == &op, "woken from another operation");
   op.content.set(2);  // whoever still reads it now races with us
@@ -102,8 +105,7 @@ WEFT_MODEL_TEST(job, completes_or_stops_once,
   model.check(!job.scheduled(), "scheduled once too often");
 }
 
-WEFT_MODEL_TEST(job, second_stop_does_nothing,
-                model::reaches("stopped before", "stopped"),
+WEFT_MODEL_TEST(job, second_stop_does_nothing, model::reaches("stopped before", "stopped"),
                 model::never("ready", "completed", "completed late"),
                 model::spurious_max(0, "the sleep is not what is looked at")) {
   model::job_thread job;
@@ -122,10 +124,12 @@ WEFT_MODEL_TEST(job, next_wait_after_a_stop_that_came_too_late_does_not_start,
   toy_outside first, second;
   model.thread("waiter", [&] {
     wait_once(model, job, first);
-    if (!job.stop_requested()) wait_once(model, job, second);
+    if (!job.stop_requested())
+      wait_once(model, job, second);
     else {
       toy_operation op(second);
-      model.check(op.start(job) == toy_operation::start_result::stopped, "a stopped job waits again");
+      model.check(op.start(job) == toy_operation::start_result::stopped,
+                  "a stopped job waits again");
     }
   });
   model.thread("completer", [&] { toy_operation::complete(first); });
@@ -146,7 +150,8 @@ WEFT_MODEL_TEST(job, shield_hides_it_from_a_stop, model::reaches("completed"),
   model.thread("completer", [&] { toy_operation::complete(outside); });
   model.thread("stopper", [&] { job.stop(); });
   model.run();
-  model.check(job.stop_requested() && !job.scheduled(), "the stop is there when the shield is left");
+  model.check(job.stop_requested() && !job.scheduled(),
+              "the stop is there when the shield is left");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// task_model_support: a job for models: its thread of control is a thread of the model, which sleeps
-// until somebody schedules it.
+// task_model_support: a job for models: its thread of control is a thread of the model, which
+// sleeps until somebody schedules it.
 #pragma once
 
 #include "weft/base/time.hpp"

@@ -27,15 +27,19 @@
 //       it does not come back to a queue that a woken job has destroyed.
 //
 // Orderings
-//   P1  publish: CAS EMPTY -> w (release)  ->  CAS w -> ... (acquire) by taker, or by a second adder
+//   P1  publish: CAS EMPTY -> w (release)  ->  CAS w -> ... (acquire) by taker, or by a second
+//   adder
 //       who links it: the waiter's contents. In MANY by the lock.
-//   P2  stay: CAS 0 -> left (release)  ->  wake: fetch_or ended (acquire): the adder's last accesses
+//   P2  stay: CAS 0 -> left (release)  ->  wake: fetch_or ended (acquire): the adder's last
+//   accesses
 //       to queue and waiter, which the woken job may destroy.
 //   P3  wake: fetch_or ended (release)  ->  stay fails, leave_to_taker (acquire): what the taker
 //       filled in, when the adder itself goes on with it.
-//   P4  stay: CAS 0 -> left (release)  ->  withdraw: fetch_or asked (acquire): that it was published,
+//   P4  stay: CAS 0 -> left (release)  ->  withdraw: fetch_or asked (acquire): that it was
+//   published,
 //       so a stopper that does not find it in the queue knows that it was taken.
-//   S   publish (seq_cst), then must_wait() (seq_cst) against change (seq_cst), then word_ (seq_cst).
+//   S   publish (seq_cst), then must_wait() (seq_cst) against change (seq_cst), then word_
+//   (seq_cst).
 //
 // No wake is lost. In the one order of seq_cst accesses either the change comes before must_wait()
 // reads, which then says so and the waiter is taken back; or the taker's look at word_ comes after
@@ -44,15 +48,15 @@
 //   - or fails, because another took it out: a taker, who wakes it, its stopper, or its adder, to
 //     whom it was of no use; then the next in line is looked for;
 //   - or waits for the lock of an adder that is just making MANY.
-// That a second adder does not write the word by a seq_cst operation is no gap: it has acquired what
-// the first one published by one, so no later look can see EMPTY from before; and who sees the stale
-// SINGLE fails to claim it, and looks again.
-// No stop is lost: see I4; with `left` set the stopper itself takes the waiter out, or it was taken.
+// That a second adder does not write the word by a seq_cst operation is no gap: it has acquired
+// what the first one published by one, so no later look can see EMPTY from before; and who sees the
+// stale SINGLE fails to claim it, and looks again. No stop is lost: see I4; with `left` set the
+// stopper itself takes the waiter out, or it was taken.
 //
 // Rejected: publish as the last access, and the condition in the same word (the primitive could not
-// choose its state's shape). A stopper that waits until the adder has published (a descheduled adder
-// would stall it). To search for the waiter by address without touching it (O(n) under the lock; and
-// the queue may be gone, too). Handing MANY back to SINGLE when one is left (flapping).
+// choose its state's shape). A stopper that waits until the adder has published (a descheduled
+// adder would stall it). To search for the waiter by address without touching it (O(n) under the
+// lock; and the queue may be gone, too). Handing MANY back to SINGLE when one is left (flapping).
 #include "weft/task/wait_queue.hpp"
 
 #include "weft/base/assert.hpp"
@@ -74,8 +78,9 @@ wait_queue::waiter& as_waiter(std::uintptr_t word) noexcept {
 }  // namespace
 
 wait_queue::~wait_queue() {
-  WEFT_ASSERT(word_.load(order::relaxed) == word_empty,
-              "a primitive was destroyed while somebody waits in it; stop or join the waiters first");
+  WEFT_ASSERT(
+      word_.load(order::relaxed) == word_empty,
+      "a primitive was destroyed while somebody waits in it; stop or join the waiters first");
 }
 
 // --- adding ---
@@ -133,7 +138,7 @@ wait_queue::add_result wait_queue::stay(waiter& w) noexcept {
   std::uint32_t seen = 0;
   if (w.phase_.compare_exchange(
           seen, phase_left,
-          WEFT_MUTATE("wait_queue.left.relaxed", order::release, order::relaxed),  // P2, P4
+          WEFT_MUTATE("wait_queue.left.relaxed", order::release, order::relaxed),        // P2, P4
           WEFT_MUTATE("wait_queue.granted.relaxed", order::acquire, order::relaxed))) {  // P3
     return add_result::waiting;  // The last access: both may be gone.
   }
@@ -204,7 +209,8 @@ wait_queue::waiter* wait_queue::lock_front() noexcept {
   if (word_.load(order::seq_cst) == word_empty) return nullptr;  // S
   lock_.lock();
   std::uintptr_t seen = word_.load(order::relaxed);
-  while (seen != word_empty && seen != word_many) {  // a single cannot be looked at before it is ours
+  while (seen != word_empty &&
+         seen != word_many) {  // a single cannot be looked at before it is ours
     const std::uintptr_t single = seen;
     if (word_.compare_exchange(seen, word_many, order::acquire, order::relaxed)) {  // P1
       link(as_waiter(single));
@@ -222,7 +228,7 @@ void wait_queue::unlock_front(bool take) noexcept {
 }
 
 void wait_queue::take_all(list& taken) noexcept {
-  list mine;  // I5
+  list mine;                                         // I5
   std::uintptr_t seen = word_.load(order::seq_cst);  // S
   for (;;) {
     if (seen == word_empty) return;
@@ -254,9 +260,10 @@ void wait_queue::take_all(list& taken) noexcept {
 
 void wait_queue::wake(waiter& taken) noexcept {
   const std::uint32_t before = taken.phase_.fetch_or(  // P2, P3
-      phase_ended, WEFT_MUTATE("wait_queue.ended.acquire",
-                               WEFT_MUTATE("wait_queue.ended.release", order::acq_rel, order::release),
-                               order::acquire));
+      phase_ended,
+      WEFT_MUTATE("wait_queue.ended.acquire",
+                  WEFT_MUTATE("wait_queue.ended.release", order::acq_rel, order::release),
+                  order::acquire));
   if (WEFT_MUTATE("wait_queue.wake.does_not_ask", (before & phase_left) == 0, false)) return;  // I3
   taken.finish(false);
 }
@@ -280,7 +287,8 @@ void wait_queue::wake_all() noexcept {
 
 // --- taking back ---
 
-/// True: it was in the queue and is out, and the caller's to end. Only when it was surely published.
+/// True: it was in the queue and is out, and the caller's to end. Only when it was surely
+/// published.
 bool wait_queue::remove(waiter& w) noexcept {
   std::uintptr_t seen = as_word(w);
   if (word_.compare_exchange(seen, word_empty, order::relaxed, order::relaxed)) return true;

@@ -1,6 +1,6 @@
-// The wait queue under all schedules: adders, takers and stoppers. A lost wake is a deadlock here, a
-// waiter that is touched too late a use after its lifetime.
-// model-sources: weft/task/wait_queue.cpp weft/task/job.cpp
+// The wait queue under all schedules: adders, takers and stoppers. A lost wake is a deadlock here,
+// a waiter that is touched too late a use after its lifetime. model-sources:
+// weft/task/wait_queue.cpp weft/task/job.cpp
 #include "weft/task/wait_queue.hpp"
 
 #include <memory>
@@ -27,8 +27,8 @@ class toy_semaphore {
     for (;;) {
       if (take()) return got::nothing_waited;
       w.asks.set(1);
-      const auto added = queue_.add_if(
-          w, me.who(), [this] { return permits_.load(order::seq_cst) == 0; });
+      const auto added =
+          queue_.add_if(w, me.who(), [this] { return permits_.load(order::seq_cst) == 0; });
       if (added == wait_queue::add_result::not_needed) continue;
       if (added == wait_queue::add_result::stopped) return got::stopped;
       if (added == wait_queue::add_result::waiting) {
@@ -90,8 +90,8 @@ using got = toy_semaphore::got;
 
 WEFT_MODEL_TEST(wait_queue, wake_is_not_lost,
                 model::kills("wait_queue.publish.relaxed", "wait_queue.publish.release",
-                             "wait_queue.granted.relaxed",
-                             "wait_queue.ended.acquire", "wait_queue.wake.does_not_ask"),
+                             "wait_queue.granted.relaxed", "wait_queue.ended.acquire",
+                             "wait_queue.wake.does_not_ask"),
                 model::reaches("granted", "woken", "passed"),
                 model::spurious_max(0, "the sleep is not what is looked at")) {
   model::job_thread job;
@@ -201,9 +201,14 @@ WEFT_MODEL_TEST(wait_queue, stopped_waiter_takes_no_permit,
   plain<int> taken(0);
   model.thread("waiter", [&] {
     switch (semaphore.acquire(model, job)) {
-      case got::permit: taken.set(1); return model.outcome("permit");
-      case got::nothing_waited: taken.set(1); return model.outcome("passed");
-      case got::stopped: return model.outcome("stopped");
+      case got::permit:
+        taken.set(1);
+        return model.outcome("permit");
+      case got::nothing_waited:
+        taken.set(1);
+        return model.outcome("passed");
+      case got::stopped:
+        return model.outcome("stopped");
     }
   });
   model.thread("releaser", [&] { semaphore.release(); });
@@ -212,8 +217,8 @@ WEFT_MODEL_TEST(wait_queue, stopped_waiter_takes_no_permit,
   model.check(semaphore.permits() + taken.get() == 1, "the permit is somewhere, once");
 }
 
-WEFT_MODEL_TEST(wait_queue, stop_is_not_lost, model::kills("wait_queue.asked.ignored",
-                                                           "wait_queue.asked.relaxed"),
+WEFT_MODEL_TEST(wait_queue, stop_is_not_lost,
+                model::kills("wait_queue.asked.ignored", "wait_queue.asked.relaxed"),
                 model::spurious_max(0, "the sleep is not what is looked at")) {
   model::job_thread job;
   toy_semaphore semaphore;
@@ -238,7 +243,8 @@ WEFT_MODEL_TEST(wait_queue, stopped_waiter_lets_the_other_one_in,
   model.thread("releaser", [&] { semaphore.release(); });
   model.thread("stopper", [&] { jobs[0].stop(); });
   if (model.run_until_idle() != 0) {
-    model.check(ends[0] != got::stopped && semaphore.permits() == 0, "the second one is left waiting");
+    model.check(ends[0] != got::stopped && semaphore.permits() == 0,
+                "the second one is left waiting");
     semaphore.release();
   }
   model.run();

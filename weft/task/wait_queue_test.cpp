@@ -22,7 +22,9 @@ task<> enter(test_semaphore& semaphore, std::string& trace, char name) {
 
 class wait_queue_test : public ::testing::Test {
  protected:
-  auto waits(char name) { return start(executor, enter, std::ref(semaphore), std::ref(trace), name); }
+  auto waits(char name) {
+    return start(executor, enter, std::ref(semaphore), std::ref(trace), name);
+  }
 
   test_executor executor;
   test_semaphore semaphore{0};
@@ -160,7 +162,8 @@ TEST_F(wait_queue_test, taken_waiter_is_not_stopped_any_more) {
 // the others get in.
 class probe final : public awaitable_operation<probe, wait_queue::waiter> {
  public:
-  probe(wait_queue& queue, std::function<bool()> in_between) : queue_(queue), between_(in_between) {}
+  probe(wait_queue& queue, std::function<bool()> in_between)
+      : queue_(queue), between_(in_between) {}
   std::coroutine_handle<> start(promise_base& who) noexcept {
     added = queue_.add_if(*this, who, between_);
     if (added == wait_queue::add_result::stopped) return unwind(who);
@@ -180,7 +183,8 @@ class probe final : public awaitable_operation<probe, wait_queue::waiter> {
   std::function<bool()> between_;
 };
 
-task<wait_queue::add_result> probe_once(wait_queue& queue, std::function<bool()> between, int* left) {
+task<wait_queue::add_result> probe_once(wait_queue& queue, std::function<bool()> between,
+                                        int* left) {
   probe p(queue, std::move(between));
   p.left = left;
   const auto result = co_await p;
@@ -299,8 +303,8 @@ TEST(wait_queue_death_test, destroying_it_under_its_waiters_is_loud) {
 }
 
 TEST(wait_queue_size, is_small) {
-  EXPECT_LE(sizeof(wait_queue), 40u);
-  EXPECT_LE(sizeof(probe) - sizeof(std::function<bool()>), 104u);
+  EXPECT_EQ(sizeof(wait_queue), 32u);
+  EXPECT_EQ(sizeof(wait_queue::waiter), 64u);
 }
 
 }  // namespace

@@ -16,13 +16,16 @@ class test_semaphore {
     std::coroutine_handle<> start(promise_base& who) noexcept {
       if (semaphore_.take()) return ready_at_once(*this, who);
       for (;;) {
-        switch (semaphore_.queue_.add_if(*this, who, [this] {
-          return semaphore_.permits_.load(order::seq_cst) == 0;
-        })) {
-          case wait_queue::add_result::waiting: return std::noop_coroutine();
-          case wait_queue::add_result::granted: return who.handle();
-          case wait_queue::add_result::stopped: return unwind(who);
-          case wait_queue::add_result::not_needed: break;
+        switch (semaphore_.queue_.add_if(
+            *this, who, [this] { return semaphore_.permits_.load(order::seq_cst) == 0; })) {
+          case wait_queue::add_result::waiting:
+            return std::noop_coroutine();
+          case wait_queue::add_result::granted:
+            return who.handle();
+          case wait_queue::add_result::stopped:
+            return unwind(who);
+          case wait_queue::add_result::not_needed:
+            break;
         }
         if (semaphore_.take()) return who.handle();
       }
@@ -64,10 +67,14 @@ class test_event {
    public:
     explicit waiting(test_event& e) noexcept : event_(e) {}
     std::coroutine_handle<> start(promise_base& who) noexcept {
-      switch (event_.queue_.add_if(*this, who, [this] { return !event_.set_.load(order::seq_cst); })) {
-        case wait_queue::add_result::waiting: return std::noop_coroutine();
-        case wait_queue::add_result::stopped: return unwind(who);
-        default: return who.handle();
+      switch (
+          event_.queue_.add_if(*this, who, [this] { return !event_.set_.load(order::seq_cst); })) {
+        case wait_queue::add_result::waiting:
+          return std::noop_coroutine();
+        case wait_queue::add_result::stopped:
+          return unwind(who);
+        default:
+          return who.handle();
       }
     }
     void await_resume() const noexcept {}
