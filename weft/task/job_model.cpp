@@ -1,5 +1,6 @@
-// The stop slot under all schedules: who completes, who stops, who stops again, who comes too late.
 // model-sources: weft/task/job.cpp
+//
+// The stop slot under all schedules: who completes, who stops, who stops again, who comes too late.
 #include "weft/task/job.hpp"
 
 #include "weft/task/task_model_support.hpp"

@@ -1,7 +1,7 @@
+// model-sources: weft/task/join.cpp weft/task/job.cpp weft/task/promise.cpp
+//
 // The hand-off of an ended job under all schedules: its end, the waiter's arrival, a stop of the
 // waiter, the handle's going away.
-// model-sources: weft/task/join.cpp weft/task/job.cpp weft/task/promise.cpp
-// weft/task/frame_pool.cpp
 #include "weft/task/join.hpp"
 
 #include "weft/task/task_model_support.hpp"

@@ -27,19 +27,15 @@
 //       it does not come back to a queue that a woken job has destroyed.
 //
 // Orderings
-//   P1  publish: CAS EMPTY -> w (release)  ->  CAS w -> ... (acquire) by taker, or by a second
-//   adder
-//       who links it: the waiter's contents. In MANY by the lock.
-//   P2  stay: CAS 0 -> left (release)  ->  wake: fetch_or ended (acquire): the adder's last
-//   accesses
+//   P1  publish: CAS EMPTY -> w (release)  ->  CAS w -> ... (acquire) by a taker, or by a second
+//       adder, who links it: the waiter's contents. In MANY by the lock.
+//   P2  stay: CAS 0 -> left (release)  ->  wake: fetch_or ended (acquire): the adder's last access
 //       to queue and waiter, which the woken job may destroy.
 //   P3  wake: fetch_or ended (release)  ->  stay fails, leave_to_taker (acquire): what the taker
 //       filled in, when the adder itself goes on with it.
 //   P4  stay: CAS 0 -> left (release)  ->  withdraw: fetch_or asked (acquire): that it was
-//   published,
-//       so a stopper that does not find it in the queue knows that it was taken.
-//   S   publish (seq_cst), then must_wait() (seq_cst) against change (seq_cst), then word_
-//   (seq_cst).
+//       published: a stopper that does not find it in the queue knows that it was taken.
+//   S   publish, then must_wait(), against change, then a look at word_: all four seq_cst.
 //
 // No wake is lost. In the one order of seq_cst accesses either the change comes before must_wait()
 // reads, which then says so and the waiter is taken back; or the taker's look at word_ comes after
@@ -48,10 +44,12 @@
 //   - or fails, because another took it out: a taker, who wakes it, its stopper, or its adder, to
 //     whom it was of no use; then the next in line is looked for;
 //   - or waits for the lock of an adder that is just making MANY.
+//
 // That a second adder does not write the word by a seq_cst operation is no gap: it has acquired
 // what the first one published by one, so no later look can see EMPTY from before; and who sees the
-// stale SINGLE fails to claim it, and looks again. No stop is lost: see I4; with `left` set the
-// stopper itself takes the waiter out, or it was taken.
+// stale SINGLE fails to claim it, and looks again.
+//
+// No stop is lost: see I4. With `left` set the stopper itself takes it out, or it was taken.
 //
 // Rejected: publish as the last access, and the condition in the same word (the primitive could not
 // choose its state's shape). A stopper that waits until the adder has published (a descheduled

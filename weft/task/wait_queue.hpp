@@ -17,15 +17,14 @@
 //
 //   Fairness  FIFO
 //   Threads   any
-//   Cost      to wait: two compare-exchanges above the one of job::arm(). To let one in: two. To
-//   see
-//             that nobody waits: a load. From the second waiter on a spin lock, held for the time
-//             of at most `batch_max` list operations, never across a wake
-//   Cancel    a stopped waiter is taken out in O(1); a waiter that was taken is completed, not
-//   stopped Memory    32 bytes; 64 a waiter, in the frame of whoever waits Lifetime  a job that was
-//   woken, or `granted`, may destroy the queue at once: neither its waker nor
-//             its own add_if() touches it any more. One that went on because must_wait() was false
-//             has no such right: who made it false may be about to look into the queue
+//   Cost      to wait: two compare-exchanges besides the one of job::arm(). To let one in: two. To
+//             see that nobody waits: a load. From the second waiter on a spin lock, held for at
+//             most `batch_max` list operations, never across a wake
+//   Cancel    a stopped waiter is taken out in O(1); one that was taken is completed, not stopped
+//   Memory    32 bytes; 64 a waiter, in the frame of whoever waits
+//   Lifetime  a job that was woken, or `granted`, may destroy the queue at once: neither its waker
+//             nor its own add_if() touches it any more. One that went on because must_wait() was
+//             false has no such right: who made it false may be about to look into the queue
 //   Protocol  top of wait_queue.cpp
 #pragma once
 

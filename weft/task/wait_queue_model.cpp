@@ -1,6 +1,7 @@
+// model-sources: weft/task/wait_queue.cpp weft/task/job.cpp
+//
 // The wait queue under all schedules: adders, takers and stoppers. A lost wake is a deadlock here,
-// a waiter that is touched too late a use after its lifetime. model-sources:
-// weft/task/wait_queue.cpp weft/task/job.cpp
+// a waiter that is touched too late a use after its lifetime.
 #include "weft/task/wait_queue.hpp"
 
 #include <memory>
