@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
@@ -15,25 +16,37 @@
 #include "weft/task/ok.hpp"
 
 namespace weft::http::test {
+namespace {
+
+// A thread that has made an io_uring is interrupted by the kernel when the ring goes, a little after
+// its runtime has ended; and a call with a time limit is then not restarted by itself.
+template <class Call>
+auto uninterrupted(Call call) {
+  auto n = call();
+  while (n < 0 && errno == EINTR) n = call();
+  return n;
+}
+
+}  // namespace
 
 raw_client::raw_client(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const timeval limit{5, 0};
-  ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
     throw std::runtime_error("the test client cannot connect");
   }
+  const timeval limit{5, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
 raw_client::~raw_client() { ::close(fd_); }
 
 bool raw_client::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const auto n = uninterrupted([&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
     if (n <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
@@ -42,7 +55,7 @@ bool raw_client::send(std::string_view bytes) {
 
 bool raw_client::fill() {
   char buffer[16384];
-  const auto n = ::recv(fd_, buffer, sizeof buffer, 0);
+  const auto n = uninterrupted([&] { return ::recv(fd_, buffer, sizeof buffer, 0); });
   if (n <= 0) return false;
   pending_.append(buffer, static_cast<std::size_t>(n));
   return true;

@@ -121,7 +121,6 @@ task<bool> connection::fill() {
                          ? head_due_
                          : now() + group_.options().body_stall;
   const auto n = co_await deadline(due, stream_.read_some(buffer()));
-  if (!n || *n == 0) std::fprintf(stderr, "DBG fill %s\n", n ? "end" : n.error().message().c_str());
   if (!n) {
     timed_out_ = n.error() == errc::timed_out;
     co_return false;
@@ -136,7 +135,6 @@ task<bool> connection::wait_idle() {
   activate();
   const auto early = co_await deadline(std::min(due, now() + options.buffer_idle),
                                        stream_.read_some(buffer()));
-  if (!early || *early == 0) std::fprintf(stderr, "DBG early %s\n", early ? "end" : early.error().message().c_str());
   if (early) {
     took(*early);
     co_return *early != 0;
@@ -146,7 +144,6 @@ task<bool> connection::wait_idle() {
     active_.reset();
     unread_ = {};
     const auto readable = co_await deadline(due, stream_.wait_readable());
-    if (!readable) std::fprintf(stderr, "DBG readable %s\n", readable.error().message().c_str());
     if (!readable) co_return false;
     activate();
     const auto n = co_await deadline(std::min(due, now() + options.buffer_idle),
@@ -266,7 +263,7 @@ task<bool> connection::write(std::string_view bytes) {
     const std::string_view slice = bytes.substr(0, write_slice_bytes);
     const auto sent = co_await timeout(group_.options().write_stall,
                                        stream_.write_all(std::as_bytes(std::span(slice))));
-    if (!sent) {std::fprintf(stderr, "DBG write %s\n", sent.error().message().c_str());
+    if (!sent) {
       // operation_canceled: the time was over when a part had gone out.
       if (sent.error() == errc::timed_out || sent.error() == std::errc::operation_canceled) {
         group_.counters().timed_out.add();

@@ -76,7 +76,7 @@ job::arm_result job::arm(operation& op, promise_base& waiter) noexcept {
   op.waiter_ = &waiter;
   op.stopped_ = false;
   op.shielded_ = shields_ != 0;
-  waiting_ = &op;
+  waiting_.store(&op, order::relaxed);
   if (op.shielded_) return arm_result::armed;
   std::uintptr_t expected = slot_none;
   if (slot_.compare_exchange(expected, as_word(&op),
@@ -86,7 +86,7 @@ job::arm_result job::arm(operation& op, promise_base& waiter) noexcept {
   }
   WEFT_ASSERT(expected == slot_stopped,
               "a job armed a second operation while suspended in one; await them one by one");
-  waiting_ = nullptr;
+  waiting_.store(nullptr, order::relaxed);
   return arm_result::stopped;
 }
 
@@ -97,7 +97,7 @@ job::disarm_result job::disarm(operation& op) noexcept {
       return disarm_result::being_withdrawn;  // the stopper's withdraw() will find nothing to do
     }
   }
-  waiting_ = nullptr;
+  waiting_.store(nullptr, order::relaxed);
   return disarm_result::disarmed;
 }
 
@@ -160,7 +160,7 @@ void job::yield_in(operation& op, promise_base& waiter) noexcept {
   op.waiter_ = &waiter;
   op.stopped_ = false;
   op.shielded_ = true;  // never in the slot: there is nothing to withdraw
-  waiting_ = &op;
+  waiting_.store(&op, order::relaxed);
   home_->schedule(*this, wake_kind::yielded);
 }
 

@@ -124,8 +124,9 @@ class job : public list_hook<registry_tag> {
   void yield_in(operation& op, promise_base& waiter) noexcept;
 
   scheduler& home() const noexcept { return *home_; }
-  /// What it is suspended in, for listings: a guess unless the job is known to be suspended.
-  const operation* waiting_in() const noexcept { return waiting_; }
+  /// What it is suspended in, for listings: a guess, and not to be followed, unless the job is known
+  /// to be suspended.
+  const operation* waiting_in() const noexcept { return waiting_.load(order::relaxed); }
 
   /// A shield hides the job from stop() while it is held. By the job itself only.
   void enter_shield() noexcept { ++shields_; }
@@ -145,8 +146,8 @@ class job : public list_hook<registry_tag> {
   ~job() = default;
   /// The operation that the job was woken from, or nullptr at its first run.
   operation* take_woken() noexcept {
-    operation* op = waiting_;
-    waiting_ = nullptr;
+    operation* const op = waiting_.load(order::relaxed);
+    waiting_.store(nullptr, order::relaxed);
     return op;
   }
   static promise_base* waiter_of(const operation& op) noexcept { return op.waiter_; }
@@ -158,7 +159,7 @@ class job : public list_hook<registry_tag> {
   scheduler* home_;
   void (*run_)(job&) noexcept;
   atomic<std::uintptr_t> slot_{0};  // see job.cpp
-  operation* waiting_ = nullptr;
+  atomic<operation*> waiting_{nullptr};  // written by the job; read by listings, never followed
   std::uint16_t shields_ = 0;
   std::uint16_t budget_ = 0;
 };
