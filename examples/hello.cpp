@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 weft::task<int> slow_square(int x) {
   co_await weft::sleep_for(100ms);
-  co_return x * x;
+  co_return x* x;
 }
 
 weft::task<> hello() {

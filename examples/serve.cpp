@@ -7,6 +7,7 @@
 #include <weft/http/files.hpp>
 #include <weft/weft.hpp>
 
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,7 +15,6 @@
 #include <string>
 #include <string_view>
 #include <thread>
-#include <unistd.h>
 
 using namespace std::chrono_literals;
 namespace fs = weft::fs;

@@ -18,8 +18,8 @@
 namespace weft::http::test {
 namespace {
 
-// A thread that has made an io_uring is interrupted by the kernel when the ring goes, a little after
-// its runtime has ended; and a call with a time limit is then not restarted by itself.
+// A thread that has made an io_uring is interrupted by the kernel when the ring goes, a little
+// after its runtime has ended; and a call with a time limit is then not restarted by itself.
 template <class Call>
 auto uninterrupted(Call call) {
   auto n = call();
@@ -46,7 +46,8 @@ raw_client::~raw_client() { ::close(fd_); }
 
 bool raw_client::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto n = uninterrupted([&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
+    const auto n =
+        uninterrupted([&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
     if (n <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }

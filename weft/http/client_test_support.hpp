@@ -48,7 +48,8 @@ class raw_client {
 /// A server on a free port of the loopback, in a runtime of its own.
 class test_server {
  public:
-  explicit test_server(handler& answers, server_options options = {}, driver io = driver::automatic);
+  explicit test_server(handler& answers, server_options options = {},
+                       driver io = driver::automatic);
   ~test_server();
 
   std::uint16_t port() const { return port_; }

@@ -34,16 +34,16 @@ std::int64_t wall_clock_seconds() noexcept {
 
 void say_handler_error(connection_group& group, const char* what) noexcept {
   if (!group.first_handler_error()) return;
-  std::fprintf(stderr,
-               "weft: http: a handler threw (answered with 500; further ones are only counted): %s\n",
-               what);
+  std::fprintf(
+      stderr,
+      "weft: http: a handler threw (answered with 500; further ones are only counted): %s\n", what);
 }
 
 }  // namespace
 
 task<> run_connection(std::shared_ptr<connection_group> group, connection_group::entry& entry,
                       net::tcp_stream accepted) {
-  const ending last(*group, entry);                // after the socket is closed
+  const ending last(*group, entry);  // after the socket is closed
   net::tcp_stream stream = std::move(accepted);
   connection served(*group, entry, stream);
   co_await served.run();
@@ -133,8 +133,8 @@ task<bool> connection::wait_idle() {
   const server_options& options = group_.options();
   const moment due = now() + options.idle_time;
   activate();
-  const auto early = co_await deadline(std::min(due, now() + options.buffer_idle),
-                                       stream_.read_some(buffer()));
+  const auto early =
+      co_await deadline(std::min(due, now() + options.buffer_idle), stream_.read_some(buffer()));
   if (early) {
     took(*early);
     co_return *early != 0;
@@ -146,8 +146,8 @@ task<bool> connection::wait_idle() {
     const auto readable = co_await deadline(due, stream_.wait_readable());
     if (!readable) co_return false;
     activate();
-    const auto n = co_await deadline(std::min(due, now() + options.buffer_idle),
-                                     stream_.read_some(buffer()));
+    const auto n =
+        co_await deadline(std::min(due, now() + options.buffer_idle), stream_.read_some(buffer()));
     if (n) {
       took(*n);
       co_return *n != 0;
@@ -234,7 +234,8 @@ task<bool> connection::send_body(const response& r) {
       out += r.text;
       co_return true;
     }
-    const std::size_t first = std::min(r.text.size(), out_bytes_max - std::min(out.size(), out_bytes_max));
+    const std::size_t first =
+        std::min(r.text.size(), out_bytes_max - std::min(out.size(), out_bytes_max));
     out.append(r.text, 0, first);
     const bool sent = co_await flush();
     if (!sent) co_return false;

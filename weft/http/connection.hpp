@@ -2,11 +2,11 @@
 //
 // Protocol
 //   receive() -> complete request -> answer() -> receive() ... -> linger() -> close
-//   Answers are collected in out_ while complete requests are in the buffer; they are written before
-//   the connection waits for bytes, before a body that is not in memory, and from out_bytes_max on.
-//   Wherever this side closes first it says so (shutdown of its half), then reads and drops what the
-//   client still sends, for a while: closing with unread bytes would be a reset, and a reset takes
-//   from the client what it has not yet read.
+//   Answers are collected in out_ while complete requests are in the buffer; they are written
+//   before the connection waits for bytes, before a body that is not in memory, and from
+//   out_bytes_max on. Wherever this side closes first it says so (shutdown of its half), then reads
+//   and drops what the client still sends, for a while: closing with unread bytes would be a reset,
+//   and a reset takes from the client what it has not yet read.
 // Memory: while active, a buffer of 8 KiB, the parser and the collected answers; after buffer_idle
 //   without a byte all of that is given back.
 #pragma once
@@ -30,7 +30,7 @@
 namespace weft::http::detail {
 
 inline constexpr std::size_t read_buffer_bytes = 8 * 1024;
-inline constexpr std::size_t out_bytes_max = 64 * 1024;    // collected before they are written
+inline constexpr std::size_t out_bytes_max = 64 * 1024;      // collected before they are written
 inline constexpr std::size_t write_slice_bytes = 64 * 1024;  // must leave within write_stall
 inline constexpr std::size_t file_slice_bytes = 256 * 1024;  // the same, of a file
 
@@ -86,7 +86,7 @@ class connection {
 };
 
 /// The job of a connection.
-task<> run_connection(std::shared_ptr<connection_group> group,
-                      connection_group::entry& entry, net::tcp_stream accepted);
+task<> run_connection(std::shared_ptr<connection_group> group, connection_group::entry& entry,
+                      net::tcp_stream accepted);
 
 }  // namespace weft::http::detail

@@ -136,8 +136,8 @@ response static_files::blocking_answer_folder(const request& asked, const resolv
                        info.modified_ns / second_ns});
   }
   const std::string title = path.relative == "." ? "/" : "/" + path.relative + "/";
-  response r = response::with_text(status::ok, "text/html; charset=utf-8",
-                                   directory_page(title, entries));
+  response r =
+      response::with_text(status::ok, "text/html; charset=utf-8", directory_page(title, entries));
   if (more) r.text += "<p>There are more entries than are shown here.</p>\n";
   // It has no validator, and must not be shown from a cache after a change.
   r.headers.set("Cache-Control", "no-cache");

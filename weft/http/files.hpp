@@ -23,7 +23,7 @@ namespace weft::http {
 
 struct file_options {
   path_options path;
-  bool listing = true;  ///< show a folder without an index page; else 404
+  bool listing = true;                    ///< show a folder without an index page; else 404
   std::string_view index = "index.html";  ///< must outlive the handler; "" for none
   /// Up to this size a file is read at once and sent with the head in one write; a larger one goes
   /// from the page cache to the socket without a copy.

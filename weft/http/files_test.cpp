@@ -160,6 +160,8 @@ TEST_F(http_files, a_redirect_stays_on_this_host) {
   std::filesystem::create_directories(base_ / "root/evil.example");
   EXPECT_EQ(field_of(get("//evil.example"), "location"), "/evil.example/");
   EXPECT_EQ(field_of(get("///evil.example"), "location"), "/evil.example/");
+  std::filesystem::create_directories(base_ / "root/a b?");
+  EXPECT_EQ(field_of(get("/a%20b%3f"), "location"), "/a%20b%3F/");
   EXPECT_EQ(field_of(get("/%2fevil.example"), "location"), "");
   EXPECT_EQ(field_of(get("/\\evil.example"), "location"), "");
   EXPECT_EQ(field_of(get("/%5cevil.example"), "location"), "");
@@ -169,13 +171,36 @@ TEST_F(http_files, no_way_leads_out) {
   std::filesystem::create_symlink("../secret", base_ / "root/link");
   std::filesystem::create_symlink("/etc", base_ / "root/etc");
   std::filesystem::create_symlink((base_ / "secret").string(), base_ / "root/absolute");
-  const char* const paths[] = {
-      "/../secret", "/sub/../../secret", "/..%2fsecret", "/%2e%2e/secret", "/%2E%2E%2Fsecret",
-      "/.%2e/secret", "/%2e./secret", "/..%5csecret", "/..\\secret", "/%252e%252e/secret",
-      "/..%c0%afsecret", "/%c0%ae%c0%ae/secret", "/%e0%80%ae%e0%80%ae/secret", "/..;/secret",
-      "/..%00/secret", "/a.txt%00.png", "//../secret", "/sub/..//..//secret", "/./../secret",
-      "/../root-secret/s", "/..%2froot-secret/s", "/link", "/etc/passwd", "/etc/", "/absolute",
-      "/link/", "/%uff0e%uff0e/secret", "/..%u2215secret", "/....//secret", "/..."};
+  const char* const paths[] = {"/../secret",
+                               "/sub/../../secret",
+                               "/..%2fsecret",
+                               "/%2e%2e/secret",
+                               "/%2E%2E%2Fsecret",
+                               "/.%2e/secret",
+                               "/%2e./secret",
+                               "/..%5csecret",
+                               "/..\\secret",
+                               "/%252e%252e/secret",
+                               "/..%c0%afsecret",
+                               "/%c0%ae%c0%ae/secret",
+                               "/%e0%80%ae%e0%80%ae/secret",
+                               "/..;/secret",
+                               "/..%00/secret",
+                               "/a.txt%00.png",
+                               "//../secret",
+                               "/sub/..//..//secret",
+                               "/./../secret",
+                               "/../root-secret/s",
+                               "/..%2froot-secret/s",
+                               "/link",
+                               "/etc/passwd",
+                               "/etc/",
+                               "/absolute",
+                               "/link/",
+                               "/%uff0e%uff0e/secret",
+                               "/..%u2215secret",
+                               "/....//secret",
+                               "/..."};
   for (const char* path : paths) {
     const std::string got = get(path);
     EXPECT_GE(status_of(got), 400) << path;

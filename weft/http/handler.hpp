@@ -1,7 +1,8 @@
 // Who answers requests.
 //
 //   class greeter final : public http::handler {
-//     task<response> respond(const request& asked) override { ... co_return response::with_text(...); }
+//     task<response> respond(const request& asked) override { ... co_return
+//     response::with_text(...); }
 //   };
 //
 // A coroutine lambda does as well: `http::server site([](const request&) -> task<response> {...});`
@@ -38,8 +39,7 @@ class handler {
 /// What can stand in the place of a handler.
 template <class F>
 concept response_function =
-    !std::derived_from<std::remove_cvref_t<F>, handler> &&
-    requires(F& f, const request& asked) {
+    !std::derived_from<std::remove_cvref_t<F>, handler> && requires(F& f, const request& asked) {
       { f(asked) } -> std::same_as<task<response>>;
     };
 

@@ -1,4 +1,5 @@
-// An HTTP/1.1 server: keep-alive, pipelining, limits and time-outs that are on without being asked for.
+// An HTTP/1.1 server: keep-alive, pipelining, limits and time-outs that are on without being asked
+// for.
 //
 //   http::server site(handler);
 //   const auto ended = co_await site.serve(listener);      // until the job is stopped
@@ -49,8 +50,8 @@ struct server_statistics {
   std::uint64_t connections_open = 0;
   std::uint64_t connections_busy = 0;  ///< with a request under way
   std::uint64_t connections_accepted = 0;
-  std::uint64_t requests = 0;                  ///< that reached the handler
-  std::array<std::uint64_t, 5> responses = {}; ///< [0]: 1xx ... [4]: 5xx, refusals included
+  std::uint64_t requests = 0;                   ///< that reached the handler
+  std::array<std::uint64_t, 5> responses = {};  ///< [0]: 1xx ... [4]: 5xx, refusals included
   std::uint64_t body_bytes_sent = 0;
   std::uint64_t refused = 0;         ///< not well-formed, or over a limit
   std::uint64_t timed_out = 0;       ///< header_time, body_stall and write_stall; idle_time not
@@ -75,7 +76,8 @@ class server {
   server& operator=(const server&) = delete;
 
   /// Serves the connections of `listener` until the calling job is stopped (success), or the
-  /// listener is closed or broken (its error). May run several times at once, for several listeners.
+  /// listener is closed or broken (its error). May run several times at once, for several
+  /// listeners.
   task<result<void>> serve(net::tcp_listener& listener);
 
   /// Of all serve() together, since the start. Threads: any.

@@ -8,14 +8,11 @@
 //              nothing in flight. Made and used inside of jobs: I/O needs a runtime
 //   Errors     values; a closed peer is std::errc::broken_pipe or connection_reset, never a signal
 //   Cancel     accept, connect, read_some, write_some and the waits: lossless. read_exact and
-//   write_all
-//              of which a part has happened: see there
+//              write_all of which a part has happened: see there
 //   Lifetimes  the buffer and the stream outlive the await; the kernel has let go of the buffer
-//   when
-//              the await ends, stopped or not
+//              when the await ends, stopped or not
 //   Cost       no allocation, but the stream's own state once; TCP_NODELAY is on, as what is
-//   written
-//              here is written whole
+//              written here is written whole
 #pragma once
 
 #include <cstddef>

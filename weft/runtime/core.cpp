@@ -160,7 +160,9 @@ std::uint64_t runtime_core::alive() const noexcept {
 
 void runtime_core::stop_all() noexcept {
   for (const auto& r : registry_) {
-    // A stopped job may only be gone once it was taken off the list, which needs this lock.
+    // A job can only go once it was taken off the list, which needs this lock. So it is held across
+    // withdraw() and the wakes that follow, as no other spin lock is: it happens at shutdown only, and
+    // nothing in there waits for a job to end.
     spin_guard guard(r->lock);
     r->alive.for_each([](job& j) { j.stop(); });
   }

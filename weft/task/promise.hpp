@@ -47,6 +47,9 @@ class promise_base {
     job_ = parent.job_;
     edge_ = edge;
   }
+  /// `address` is where the task that owns this frame keeps it; a stop that destroys the frame clears
+  /// it. The task is immovable, so the place stays.
+  void owned_at(void** address) noexcept { owned_at_ = address; }
   /// This coroutine is the outermost of `owner`.
   void become_root(job& owner) noexcept { job_ = &owner; }
 
@@ -61,6 +64,7 @@ class promise_base {
   promise_base* parent_ = nullptr;
   job* job_ = nullptr;
   boundary* edge_ = nullptr;
+  void** owned_at_ = nullptr;
 };
 
 /// A promise of ours, whose frame can be found from its promise_base: the base must stand first and
@@ -68,7 +72,9 @@ class promise_base {
 template <class P>
 concept weft_promise = std::derived_from<P, promise_base> && alignof(P) <= 2 * sizeof(void*);
 
-/// The job of `innermost` was stopped: what to resume to unwind it to the nearest boundary.
+/// The job of `innermost` was stopped: destroys the frames below the nearest boundary's own, innermost
+/// first and one by one (a deep chain needs no deep stack), and gives what to resume: the boundary.
+/// Called from await_suspend it destroys the caller's frame: return its result and touch nothing.
 std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
 
 /// For await_suspend: `op` is done at once. Goes straight on while the job has budget, else gives

@@ -155,11 +155,13 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   using promise_type = detail::task_promise<T>;
   using value_type = T;
 
-  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame.address()) {
+    frame.promise().owned_at(&frame_);
+  }
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() {
-    if (frame_) frame_.destroy();
+    if (frame_ != nullptr) handle().destroy();
   }
 
   class awaiter {
@@ -179,15 +181,24 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
    private:
     std::coroutine_handle<promise_type> frame_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(frame_); }
+  awaiter operator co_await() && noexcept { return awaiter(handle()); }
   void operator co_await() & = delete;  // await it where it is made: co_await f(x)
 
   /// For boundaries and combinators.
-  promise_type& promise() noexcept { return frame_.promise(); }
-  void destroy() noexcept { std::exchange(frame_, nullptr).destroy(); }
+  promise_type& promise() noexcept { return handle().promise(); }
+  /// Destroys the frame, unless a stop has done so.
+  void destroy() noexcept {
+    if (frame_ == nullptr) return;
+    const auto frame = handle();
+    frame_ = nullptr;
+    frame.destroy();
+  }
 
  private:
-  std::coroutine_handle<promise_type> frame_;
+  std::coroutine_handle<promise_type> handle() const noexcept {
+    return std::coroutine_handle<promise_type>::from_address(frame_);
+  }
+  void* frame_;  // the promise knows where this is: see promise_base::owned_at()
 };
 
 namespace detail {

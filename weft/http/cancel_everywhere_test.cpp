@@ -1,0 +1,107 @@
+// The file server with a client, stopped at every await of every job in it: nothing hangs and nothing is
+// left, and a client that got an answer got it right.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "weft/http/files.hpp"
+#include "weft/http/server.hpp"
+#include "weft/net/tcp.hpp"
+#include "weft/task/current.hpp"
+#include "weft/testing/cancel_everywhere.hpp"
+#include "weft/together/catch_stop.hpp"
+
+namespace weft::http {
+namespace {
+
+using testing::cancel_everywhere;
+using testing::virtual_options;
+using testing::virtual_runtime;
+
+struct folder {
+  std::filesystem::path path;
+  folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "weft-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+    std::ofstream(path / "small.txt") << "small";
+    std::ofstream(path / "large.bin") << std::string(200'000, 'x');  // more than is read at once
+  }
+  ~folder() { std::filesystem::remove_all(path); }
+};
+
+class shield {
+ public:
+  shield() noexcept { current_job()->enter_shield(); }
+  ~shield() { current_job()->leave_shield(); }
+  shield(const shield&) = delete;
+  shield& operator=(const shield&) = delete;
+};
+
+task<> ask(net::endpoint to, std::string what, std::string& got) {
+  auto stream = co_await net::tcp_stream::connect(to);
+  if (!stream) co_return;
+  const auto sent = co_await stream->write_all(std::as_bytes(std::span(what.data(), what.size())));
+  if (!sent) co_return;
+  std::array<std::byte, 16384> buffer;
+  for (;;) {
+    const auto n = co_await stream->read_some(buffer);
+    if (!n || *n == 0) co_return;
+    got.append(reinterpret_cast<const char*>(buffer.data()), *n);
+  }
+}
+
+task<> scenario(static_files& files, bool& whole) {
+  whole = false;
+  auto listener = net::tcp_listener::bind(*net::endpoint::parse("127.0.0.1:0"));
+  if (!listener) co_return;
+  server site(files);
+  auto serving = spawn([&] { return site.serve(*listener); });
+  // Two requests in one piece, the second one ends the connection.
+  std::string got;
+  auto client = spawn(ask, *listener->local_endpoint(),
+                      std::string("GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n"
+                                  "GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+                      std::ref(got));
+  const auto joined = [](join_handle<void>& c) -> task<> { co_await c; };
+  const auto ended = co_await catch_stop(joined(client));
+  const shield to_the_end;
+  client.stop();
+  serving.stop();
+  const auto end_c = co_await client.outcome();
+  const auto end_s = co_await serving.outcome();
+  static_cast<void>(end_c), static_cast<void>(end_s);
+  if (ended) {
+    whole = got.starts_with("HTTP/1.1 200") && got.find("small") != std::string::npos &&
+            got.ends_with(std::string(200'000, 'x'));
+    EXPECT_TRUE(whole) << got.size();
+  }
+}
+
+class cancel_files : public ::testing::TestWithParam<driver> {};
+
+TEST_P(cancel_files, the_file_server_leaves_nothing_wherever_it_is_stopped) {
+  folder f;
+  auto root = fs::directory::blocking_open(f.path.string());
+  ASSERT_TRUE(root.has_value());
+  static_files files(std::move(*root));
+  bool whole = false;
+  unsigned wholes = 0;
+  const auto report = cancel_everywhere(
+      [&](virtual_runtime& rt) { return rt.spawn(scenario, std::ref(files), std::ref(whole)); },
+      [&](bool) { wholes += whole; }, virtual_options{.io = GetParam()});
+  EXPECT_GT(report.awaits, 10u);
+  EXPECT_GT(wholes, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(drivers, cancel_files,
+                         ::testing::Values(driver::epoll, driver::io_uring),
+                         [](const auto& param_info) {
+                           return param_info.param == driver::epoll ? "epoll" : "io_uring";
+                         });
+
+}  // namespace
+}  // namespace weft::http
