@@ -28,14 +28,18 @@ struct settings {
   std::string address = "127.0.0.1";
   unsigned port = 8080;
   unsigned workers = 0;
+  unsigned connections = 10'000;
+  unsigned idle_seconds = 60;
 };
 
 constexpr const char* usage =
-    "usage: serve [--dir DIR] [--address A] [--port N] [--workers N]\n"
+    "usage: serve [--dir DIR] [--address A] [--port N] [--workers N] [--connections N] [--idle S]\n"
     "  --dir DIR      the folder to serve (default: the current one)\n"
     "  --address A    the IP address to listen on (default: 127.0.0.1; 0.0.0.0 for every network)\n"
     "  --port N       0 to 65535; 0 takes a free one (default: 8080)\n"
-    "  --workers N    threads that run jobs (default: one for each CPU)\n";
+    "  --workers N    threads that run jobs (default: one for each CPU)\n"
+    "  --connections N  open at a time; more wait until one ends (default: 10000)\n"
+    "  --idle S       seconds that a quiet connection is kept (default: 60)\n";
 
 constexpr std::string_view live_page = R"(<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>weft</title>
@@ -209,6 +213,8 @@ weft::task<int> serve(const settings& chosen) {
   site pages(std::move(*root), where.address.to_string(), where.port);
   http::server_options options;
   options.drain = 1s;
+  options.connections_max = chosen.connections;
+  options.idle_time = std::chrono::seconds(chosen.idle_seconds);
   http::server server(pages, options);
   pages.observe(server);
   std::printf("weft: serving %s on http://%s/\n", chosen.folder.c_str(), where.to_string().c_str());
@@ -238,7 +244,8 @@ int parse(int argc, char** argv, settings& chosen) {
       return 1;
     }
     const bool known =
-        name == "--dir" || name == "--address" || name == "--port" || name == "--workers";
+        name == "--dir" || name == "--address" || name == "--port" || name == "--workers" ||
+        name == "--connections" || name == "--idle";
     if (!known) {
       std::fprintf(stderr, "serve: unknown argument '%s'\n%s", argv[i], usage);
       return 3;
@@ -253,6 +260,10 @@ int parse(int argc, char** argv, settings& chosen) {
     if (name == "--address") chosen.address = value;
     if (name == "--port") good = parse_number(value, 65535, chosen.port);
     if (name == "--workers") good = parse_number(value, 256, chosen.workers);
+    if (name == "--connections") {
+      good = parse_number(value, 1'000'000, chosen.connections) && chosen.connections > 0;
+    }
+    if (name == "--idle") good = parse_number(value, 86'400, chosen.idle_seconds);
     if (!good) {
       std::fprintf(stderr, "serve: '%s' is no value for %s\n%s", value, argv[i - 1], usage);
       return 3;

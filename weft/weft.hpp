@@ -2,8 +2,11 @@
 #pragma once
 
 #include "weft/base/result.hpp"
+#include "weft/fs/file.hpp"
+#include "weft/http/files.hpp"
 #include "weft/http/server.hpp"
 #include "weft/net/address.hpp"
+#include "weft/net/serve.hpp"
 #include "weft/net/tcp.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"

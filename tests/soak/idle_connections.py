@@ -73,7 +73,7 @@ def keep_asking(sockets, seconds):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--server", default=str(ROOT / "build/release/bin/example_serve"))
-    p.add_argument("--idle", type=int, default=9800)
+    p.add_argument("--idle", type=int, default=9900)
     p.add_argument("--active", type=int, default=100)
     p.add_argument("--seconds", type=float, default=60)
     a = p.parse_args()
@@ -83,7 +83,8 @@ def main():
         sys.exit(f"the limit on open files is {hard}; run with --idle {hard - a.active - 50} or raise it (ulimit -n)")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "hello.txt").write_text("hello, world\n")
-        server = subprocess.Popen([a.server, "--port", "0", "--dir", folder], stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([a.server, "--port", "0", "--dir", folder, "--connections", "20000",
+                                   "--idle", "600"], stdout=subprocess.PIPE, text=True)
         try:
             port = int(re.search(r":(\d+)/", server.stdout.readline())[1])
             active = [connect(port) for _ in range(a.active)]
@@ -94,7 +95,6 @@ def main():
             time.sleep(3)  # after 2 s of quiet the server gives the read buffer back
             after = memory_kib(server.pid)
             answers, more = keep_asking(active, a.seconds)
-            # Half of the idle time-out of a minute has passed at most for those asked again here.
             still_open = 0
             for s in idle:
                 s.setblocking(False)

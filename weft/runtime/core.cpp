@@ -119,7 +119,7 @@ void runtime_core::enlist(job& made) noexcept {
     r.pending.fetch_add(1, order::relaxed);
     r.alive.push_back(made);
   }
-  if (stopping_.load(order::seq_cst)) made.stop();
+  if (stopping_.load(order::seq_cst) && !made.stopped_by_owner) made.stop();
 }
 
 std::uint32_t runtime_core::retire(job& ended) noexcept {
@@ -164,7 +164,9 @@ void runtime_core::stop_all() noexcept {
     // withdraw() and the wakes that follow, as no other spin lock is: it happens at shutdown only, and
     // nothing in there waits for a job to end.
     spin_guard guard(r->lock);
-    r->alive.for_each([](job& j) { j.stop(); });
+    r->alive.for_each([](job& j) {
+      if (!j.stopped_by_owner) j.stop();
+    });
   }
 }
 

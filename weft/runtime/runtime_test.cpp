@@ -12,6 +12,7 @@
 
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/task/current.hpp"
 #include "weft/testing/virtual_time.hpp"
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/timeout.hpp"
@@ -278,6 +279,30 @@ TEST(timeout, an_outer_stop_reaches_the_innermost_frame_and_its_end_is_awaited) 
   rt.block_on(stop_nested(log));
   EXPECT_EQ(log, "abo");
   EXPECT_EQ(rt.elapsed(), 10ms);
+}
+
+// What is under a shield at a shutdown is not stopped by way of a timeout inside of it.
+task<> cleans_up(int& cleaned) {
+  const auto ended = co_await catch_stop(sleep_long());
+  EXPECT_FALSE(ended.has_value());
+  current_job()->enter_shield();
+  const auto in_time = co_await timeout(1h, late(10ms, 7));
+  EXPECT_EQ(in_time.value_or(0), 7);
+  const auto over = co_await timeout(1ms, late(10ms, 7));
+  EXPECT_FALSE(over.has_value());
+  current_job()->leave_shield();
+  cleaned = in_time.value_or(0);
+}
+
+TEST(timeout, works_in_a_shield_while_the_runtime_ends) {
+  int cleaned = 0;
+  {
+    virtual_runtime rt;
+    rt.spawn(cleans_up, std::ref(cleaned)).detach();
+    const auto one_second = []() -> task<> { co_await sleep_for(1s); };
+    rt.block_on(one_second());
+  }
+  EXPECT_EQ(cleaned, 7);
 }
 
 task<> stopped_and_seen(bool& seen) {

@@ -141,6 +141,8 @@ class job : public list_hook<registry_tag> {
   std::uint64_t id = 0;
   const char* name = "";
   std::uint16_t registry_shard = 0;
+  bool stopped_by_owner = false;  // a branch of another job's operation: a shutdown stops that job,
+                                  // whose shield, if it has one, then holds for both
 
  protected:
   ~job() = default;

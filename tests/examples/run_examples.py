@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""run_examples: starts each example program and looks at what it does.
+
+  run_examples.py FOLDER      where the programs are: example_hello, example_echo_server, ..."""
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.argv[1])
+TIMEOUT_S = 20
+failures = []
+
+
+def check(holds, what):
+    print(("ok      " if holds else "FAILED  ") + what)
+    if not holds:
+        failures.append(what)
+
+
+def program(name, *args, **more):
+    return subprocess.Popen([BIN / f"example_{name}", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **more)
+
+
+def hello():
+    p = program("hello")
+    out, err = p.communicate(timeout=TIMEOUT_S)
+    check(p.returncode == 0 and not err, "hello ends with 0 and says nothing on stderr " + err)
+    check(out == "3 * 3 + 4 * 4 = 25\n5 * 5 was stopped after 10 ms\n", f"hello prints its two lines: {out!r}")
+
+
+def ping_pong():
+    p = program("ping_pong")
+    out, err = p.communicate(timeout=TIMEOUT_S)
+    rounds = re.fullmatch(r"(\d+) round trips a second\n", out)
+    check(p.returncode == 0 and not err, "ping_pong ends with 0 " + err)
+    check(rounds and int(rounds[1]) > 100, f"ping_pong makes round trips: {out!r}")
+
+
+def echo_server():
+    p = program("echo_server", "127.0.0.1:0")
+    try:
+        port = int(re.search(r":(\d+)\n", p.stdout.readline())[1])
+        sent = bytes(range(256)) * 4096
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as s:
+            got = b""
+            for at in range(0, len(sent), 65536):
+                s.sendall(sent[at:at + 65536])
+                while len(got) < at + 65536:
+                    part = s.recv(65536)
+                    if not part:
+                        break
+                    got += part
+            check(got == sent, f"echo_server sends back {len(sent)} bytes as they were")
+            s.shutdown(socket.SHUT_WR)
+            check(s.recv(1) == b"", "echo_server ends the stream when the client does")
+        second = program("echo_server", f"127.0.0.1:{port}")
+        out, err = second.communicate(timeout=TIMEOUT_S)
+        check(second.returncode == 1 and "in use" in err.lower(), f"a second one says that the port is in use: {err!r}")
+        bad = program("echo_server", "nonsense")
+        out, err = bad.communicate(timeout=TIMEOUT_S)
+        check(bad.returncode == 1 and err, f"what is no address is refused: {err!r}")
+    finally:
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=TIMEOUT_S)
+
+
+for example in (hello, ping_pong, echo_server):
+    example()
+sys.exit(1 if failures else 0)
