@@ -8,6 +8,7 @@
 #include "weft/net/address.hpp"
 #include "weft/net/serve.hpp"
 #include "weft/net/tcp.hpp"
+#include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"

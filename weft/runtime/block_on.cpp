@@ -1,0 +1,72 @@
+// Orderings
+//   P1  schedule: arrivals_ up (release)  ->  run_until: load (acquire). The queue is under its lock;
+//       the count is read before the queue is looked at, so a push after the look changes the word
+//       that the thread would sleep on.
+// A job is run, enlisted and retired by this thread alone, as only this thread runs jobs of it;
+// schedule() comes from anywhere.
+#include "weft/runtime/block_on.hpp"
+
+#include "weft/base/assert.hpp"
+#include "weft/base/time.hpp"
+#include "weft/os/futex.hpp"
+#include "weft/task/current.hpp"
+
+namespace weft::detail {
+
+thread_executor::~thread_executor() {
+  WEFT_ASSERT(pending_ == 0, "a thread's executor ended with jobs alive");
+}
+
+void thread_executor::schedule(job& ready, wake_kind) noexcept {
+  {
+    // The job may run and end as soon as it is in the queue: so the word is changed under the lock,
+    // which run_until() takes once more before it lets the executor go.
+    spin_guard guard(lock_);
+    ready_.push(ready);
+    arrivals_.fetch_add(1, order::release);  // P1
+  }
+  os::futex_wake(arrivals_, 1);  // by its address alone: the executor may be gone
+}
+
+void thread_executor::enlist(job& made) noexcept {
+  alive_.push_back(made);
+  ++pending_;
+}
+
+std::uint32_t thread_executor::retire(job& ended) noexcept {
+  ended.unlink();
+  return 0;
+}
+
+void thread_executor::retired(std::uint32_t) noexcept { --pending_; }
+
+job* thread_executor::next() noexcept {
+  spin_guard guard(lock_);
+  return ready_.pop();
+}
+
+void thread_executor::run_until(join_state& awaited) noexcept {
+  constexpr std::uint16_t budget_units = 128;
+  bool stopped = false;
+  job* const outer = exchange_current_job(nullptr);
+  while (pending_ != 0) {
+    if (!stopped && awaited.done()) {
+      stopped = true;
+      alive_.for_each([](job& j) { j.stop(); });
+    }
+    const std::uint32_t seen = arrivals_.load(order::acquire);  // P1
+    job* const ready = next();
+    if (ready == nullptr) {
+      static_cast<void>(os::futex_wait(arrivals_, seen, never_ns));
+      continue;
+    }
+    ready->refill_budget(budget_units);
+    exchange_current_job(ready);
+    ready->run();
+    exchange_current_job(nullptr);
+  }
+  exchange_current_job(outer);
+  spin_guard last_waker_has_left(lock_);
+}
+
+}  // namespace weft::detail

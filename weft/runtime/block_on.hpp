@@ -1,0 +1,60 @@
+// block_on: waits for an awaitable in a plain thread, without a runtime. The thread itself runs the
+// jobs: this one, and what it spawns, which is stopped and awaited before block_on() returns.
+//
+//   const int v = weft::block_on(handle);       // a job of some runtime, a channel, a computation
+//
+//   Threads  any that is not a worker
+//   Limits   no timers, no I/O, no blocking pool: those need a runtime (runtime::block_on), and say so
+#pragma once
+
+#include "weft/base/atomic.hpp"
+#include "weft/base/intrusive_list.hpp"
+#include "weft/base/spin_lock.hpp"
+#include "weft/task/join_handle.hpp"
+
+namespace weft {
+
+namespace detail {
+
+void assert_not_a_worker() noexcept;
+
+/// Runs jobs on the thread that made it.
+class thread_executor final : public scheduler {
+ public:
+  thread_executor() noexcept = default;
+  ~thread_executor();
+
+  void schedule(job& ready, wake_kind why) noexcept override;
+  void enlist(job& made) noexcept override;
+  std::uint32_t retire(job& ended) noexcept override;
+  void retired(std::uint32_t ticket) noexcept override;
+  /// Runs what is ready, sleeping between, until `awaited` has ended; then stops what is left, and
+  /// runs until all of it has ended, too.
+  void run_until(join_state& awaited) noexcept;
+
+ private:
+  job* next() noexcept;
+  spin_lock lock_;
+  intrusive_queue<job, &job::next> ready_;  // under lock_
+  atomic<std::uint32_t> arrivals_{0};       // counts pushes: the word to sleep on
+  intrusive_list<job, registry_tag> alive_;  // by this thread only, as pending_
+  std::uint64_t pending_ = 0;
+};
+
+}  // namespace detail
+
+/// The value of `awaitable`, or rethrows. What it waits for may come from any thread.
+template <class A>
+auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
+  using T = await_result_t<std::remove_reference_t<A>&&>;
+  detail::assert_not_a_worker();
+  detail::thread_executor executor;
+  auto& job = make_awaiting_job(executor, awaitable);
+  job.name = "block_on";
+  join_handle<T> handle(job);
+  launch(job);
+  executor.run_until(job.join);
+  return typename join_handle<T>::joiner(job).await_resume();
+}
+
+}  // namespace weft
