@@ -11,7 +11,7 @@
 #include "weft/http/files.hpp"
 #include "weft/http/server.hpp"
 #include "weft/net/tcp.hpp"
-#include "weft/task/current.hpp"
+#include "weft/task/shield_scope.hpp"
 #include "weft/testing/cancel_everywhere.hpp"
 #include "weft/together/catch_stop.hpp"
 
@@ -31,14 +31,6 @@ struct folder {
     std::ofstream(path / "large.bin") << std::string(200'000, 'x');  // more than is read at once
   }
   ~folder() { std::filesystem::remove_all(path); }
-};
-
-class shield {
- public:
-  shield() noexcept { current_job()->enter_shield(); }
-  ~shield() { current_job()->leave_shield(); }
-  shield(const shield&) = delete;
-  shield& operator=(const shield&) = delete;
 };
 
 task<> ask(net::endpoint to, std::string what, std::string& got) {
@@ -68,7 +60,7 @@ task<> scenario(static_files& files, bool& whole) {
                       std::ref(got));
   const auto joined = [](join_handle<void>& c) -> task<> { co_await c; };
   const auto ended = co_await catch_stop(joined(client));
-  const shield to_the_end;
+  const shield_scope to_the_end;
   client.stop();
   serving.stop();
   const auto end_c = co_await client.outcome();

@@ -5,7 +5,7 @@
 #include <weft/net/serve.hpp>
 #include <weft/runtime/runtime.hpp>
 #include <weft/runtime/time.hpp>
-#include <weft/task/current.hpp>
+#include <weft/task/shield_scope.hpp>
 #include <weft/together/catch_stop.hpp>
 
 #include <algorithm>
@@ -19,15 +19,6 @@ namespace weft::http {
 namespace {
 
 using detail::connection_group;
-
-// From here on a stop of the job is not seen: what follows must finish.
-class shield_to_the_end {
- public:
-  shield_to_the_end() noexcept { current_job()->enter_shield(); }
-  ~shield_to_the_end() { current_job()->leave_shield(); }
-  shield_to_the_end(const shield_to_the_end&) = delete;
-  shield_to_the_end& operator=(const shield_to_the_end&) = delete;
-};
 
 task<result<void>> accept_connections(net::tcp_listener& listener,
                                       std::shared_ptr<connection_group> group) {
@@ -102,7 +93,7 @@ task<result<void>> server::serve(net::tcp_listener& listener) {
     thrown = std::current_exception();
   }
   {
-    const shield_to_the_end shield;
+    const shield_scope shield;
     co_await drain(*group);
   }
   if (thrown) std::rethrow_exception(thrown);

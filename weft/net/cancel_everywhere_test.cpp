@@ -8,7 +8,7 @@
 #include "weft/net/tcp.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
-#include "weft/task/current.hpp"
+#include "weft/task/shield_scope.hpp"
 #include "weft/testing/cancel_everywhere.hpp"
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/timeout.hpp"
@@ -24,14 +24,6 @@ using testing::virtual_runtime;
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
-
-class shield {
- public:
-  shield() noexcept { current_job()->enter_shield(); }
-  ~shield() { current_job()->leave_shield(); }
-  shield(const shield&) = delete;
-  shield& operator=(const shield&) = delete;
-};
 
 /// Appends what comes to `got` until the end of the stream, in small bites.
 task<> read_to_end(tcp_stream& stream, std::string& got) {
@@ -92,7 +84,7 @@ task<> lossless_reader(std::string& got) {
   tcp_stream reader = std::move(made->second);
   auto writer = spawn(send_in_pieces, std::move(made->first));
   const auto ended = co_await catch_stop(read_and_ask(reader, got));
-  const shield to_the_end;
+  const shield_scope to_the_end;
   if (!ended) {
     // A wish may have been stopped before it was sent; one too many does no harm.
     const auto asked = co_await reader.write_all(bytes_of("+"));
@@ -164,7 +156,7 @@ task<> echo_scenario(bool& whole) {
   };
   const auto ended = co_await catch_stop(both(a, b));
   whole = ended.has_value() && first && second;
-  const shield to_the_end;
+  const shield_scope to_the_end;
   a.stop();
   b.stop();
   server.stop();

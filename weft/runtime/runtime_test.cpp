@@ -12,7 +12,7 @@
 
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/time.hpp"
-#include "weft/task/current.hpp"
+#include "weft/task/shield_scope.hpp"
 #include "weft/testing/virtual_time.hpp"
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/timeout.hpp"
@@ -285,12 +285,11 @@ TEST(timeout, an_outer_stop_reaches_the_innermost_frame_and_its_end_is_awaited) 
 task<> cleans_up(int& cleaned) {
   const auto ended = co_await catch_stop(sleep_long());
   EXPECT_FALSE(ended.has_value());
-  current_job()->enter_shield();
+  const shield_scope to_the_end;
   const auto in_time = co_await timeout(1h, late(10ms, 7));
   EXPECT_EQ(in_time.value_or(0), 7);
   const auto over = co_await timeout(1ms, late(10ms, 7));
   EXPECT_FALSE(over.has_value());
-  current_job()->leave_shield();
   cleaned = in_time.value_or(0);
 }
 
