@@ -81,6 +81,7 @@ class blocking_call final : public awaitable_operation<blocking_call<F, A...>, b
 template <class F, class... A>
 [[nodiscard("co_await it")]] auto spawn_blocking(F&& f, A&&... args)
     -> detail::blocking_call<std::decay_t<F>, std::decay_t<A>...> {
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
   return detail::blocking_call<std::decay_t<F>, std::decay_t<A>...>(std::forward<F>(f),
                                                                     std::forward<A>(args)...);
 }
