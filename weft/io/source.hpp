@@ -235,8 +235,10 @@ template <class Try, class Watch>
     return start_result::done;
   }
   for (;;) {  // armed in the job and held here: stops and events leave their bits (I1)
-    if (tried == attempt::more) return start_result::held;
+    // Watched also when there is more to move at once: the driver goes on with it, and may come to
+    // the point where it has to wait.
     if (tried == attempt::done || !watch(op)) break;
+    if (tried == attempt::more) return start_result::held;
     switch (word.put_back(op)) {
       case readiness::put_back_result::armed:
         return start_result::pending;
