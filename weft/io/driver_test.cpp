@@ -299,6 +299,32 @@ TEST_P(driver_test, eight_megabytes_go_through_small_buffers_both_ways) {
   EXPECT_TRUE(at_a == back);
 }
 
+// The first try moves a lot and does not come to the point where it has to wait; a later one does.
+TEST_P(driver_test, a_send_that_goes_far_at_first_and_then_has_to_wait) {
+  const std::string out = pattern(32 << 20);  // far more than a socket's buffers hold
+  socket_pair p = connected_pair();
+  io_handle h = attach(p.ours);
+  std::int64_t answer = unanswered;
+  std::string copy = out;
+  START(send_all, std::ref(h), std::span(copy), std::ref(answer));
+  std::string in;
+  in.reserve(out.size());
+  std::thread peer([&] {
+    char bytes[65536];
+    while (in.size() < out.size()) {
+      pollfd ready{p.theirs.get(), POLLIN, 0};
+      if (::poll(&ready, 1, 20'000) != 1) break;
+      const ssize_t n = ::recv(p.theirs.get(), bytes, sizeof bytes, 0);
+      if (n <= 0) break;
+      in.append(bytes, static_cast<std::size_t>(n));
+    }
+  });
+  jobs().run();
+  peer.join();
+  EXPECT_EQ(answer, static_cast<std::int64_t>(out.size()));
+  EXPECT_TRUE(in == out);
+}
+
 TEST_P(driver_test, gathered_writes_arrive_in_order_whatever_the_kernel_takes_at_a_time) {
   socket_pair p = connected_pair(8192);
   io_handle a = attach(p.ours);

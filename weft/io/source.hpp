@@ -237,6 +237,9 @@ template <class Try, class Watch>
   for (;;) {  // armed in the job and held here: stops and events leave their bits (I1)
     // Watched also when there is more to move at once: the driver goes on with it, and may come to
     // the point where it has to wait.
+    if (WEFT_MUTATE("source.start.more_unwatched", false, tried == attempt::more)) {
+      return start_result::held;
+    }
     if (tried == attempt::done || !watch(op)) break;
     if (tried == attempt::more) return start_result::held;
     switch (word.put_back(op)) {

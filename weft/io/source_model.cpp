@@ -154,5 +154,50 @@ WEFT_MODEL_TEST(source, an_event_that_means_nothing_does_no_harm,
   s.check(model);
 }
 
+// A whole operation whose first try moves something and says `more`: the driver goes on with it from
+// its backlog, comes to the point where it has to wait, and is told only of what is watched.
+WEFT_MODEL_TEST(source, an_operation_that_has_more_to_move_is_watched_too,
+                model::kills("source.start.more_unwatched"),
+                model::reaches("in one go", "after an event")) {
+  setting s;
+  atomic<bool> watched{false};
+  s.op.whole = true;
+  s.kernel.store(1, order::relaxed);
+  const auto take_two = [&](io_operation& op) {
+    s.op.touch();
+    const int have = s.kernel.load(order::acquire);
+    if (have == 0) return attempt::not_yet;
+    s.kernel.fetch_sub(1, order::acq_rel);
+    if (++op.moved != 2) return attempt::more;
+    op.answer = 2;
+    return attempt::done;
+  };
+  bool by_event = false;
+  const auto event_comes = [&] {
+    if (!watched.load(order::seq_cst)) return;  // the kernel tells nobody
+    if (io_operation* ready = s.word.event()) {
+      by_event = true;
+      static_cast<void>(carry_on(s.word, *ready, take_two));
+    }
+  };
+  model.thread("submitter and its driver", [&] {
+    s.started = start(s.word, s.op, s.waiter, take_two, [&](io_operation&) {
+      watched.store(true, order::seq_cst);
+      return true;
+    });
+    model.check(s.started == start_result::held, "the first try moved something and said more");
+    static_cast<void>(carry_on(s.word, s.op, take_two));
+  });
+  model.thread("kernel", [&] {
+    s.kernel.fetch_add(1, order::seq_cst);
+    event_comes();
+  });
+  model.run();
+  event_comes();  // what was there when the descriptor became watched is told, too
+  model.check(s.jobs.woken.load(order::relaxed) == 1, "it waits for what nobody will tell it of");
+  model.check(s.op.answer == 2 && s.op.moved == 2, "a byte was lost");
+  model.outcome(by_event ? "after an event" : "in one go");
+}
+
 }  // namespace
 }  // namespace weft::io
