@@ -140,7 +140,7 @@ foreach(layer IN LISTS WEFT_LAYERS)
   endforeach()
 endforeach()
 
-# --- benchmarks: one program a file, run by ./bench, not by CTest ------------------------------------
+# --- benchmarks: one program a file, run by hand; benchmarks/ has what ./bench runs ------------------
 if(WEFT_BUILD_BENCHMARKS AND benchmark_FOUND)
   foreach(layer IN LISTS WEFT_LAYERS)
     weft_files(files ${layer} bench)

@@ -8,7 +8,7 @@
 using namespace std::chrono_literals;
 namespace net = weft::net;
 
-weft::task<weft::result<void>> pong(net::tcp_listener& listener) {
+weft::task<weft::result<void>> pong(net::tcp_listener listener) {
   net::tcp_stream stream = co_await weft::ok(listener.accept());
   std::array<std::byte, 4> ball;
   for (;;) {
@@ -34,7 +34,7 @@ weft::task<weft::result<void>> play() {
   net::tcp_listener listener = co_await weft::ok(net::tcp_listener::bind(anywhere));
   const net::endpoint server = co_await weft::ok(listener.local_endpoint());
 
-  auto answering = weft::spawn(pong, std::ref(listener));
+  auto answering = weft::spawn(pong, std::move(listener));
   const long rounds = co_await weft::ok(ping(server, 1000ms));
   const auto ended = co_await answering;
   std::printf("%ld round trips a second\n", rounds);

@@ -9,6 +9,12 @@ jobs_max=$(nproc 2>/dev/null || echo 2)
 
 root=${root:?set by the caller: the folder of the repository}
 
+# Everything that is made lies in build/.
+writable() {
+  { mkdir -p "$root/build" 2>/dev/null && [ -w "$root/build" ]; } ||
+    die "$root/build cannot be written by $(id -un). Please use a clone that is yours."
+}
+
 # ccache wants a folder that can be written; a service account often has no home.
 if [ -z "${CCACHE_DIR:-}" ] && ! { [ -n "${HOME:-}" ] && mkdir -p "${XDG_CACHE_HOME:-$HOME/.cache}/ccache" &&
   [ -w "${XDG_CACHE_HOME:-$HOME/.cache}/ccache" ]; } 2>/dev/null; then
@@ -28,6 +34,7 @@ g++	g++	the second compiler
 libgtest-dev	/usr/include/gtest/gtest.h	the tests
 libclang-rt-19-dev	/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.asan-$(uname -m).a	the sanitizers
 pkg-config	pkg-config	the install test
+curl	curl	the test of the HTTP server
 python3	python3	the checks of the tree"
 
 # need LIST: installs the packages of LIST that are not here, saying which and why.
@@ -78,7 +85,11 @@ Where there is one, this does it:
 
 # configure PRESET: once; afterwards the build notices by itself what changed.
 configure() {
-  local log="$root/build/configure-$1.log"
+  local log="$root/build/configure-$1.log" cache="$root/build/$1/CMakeCache.txt"
+  if [ -f "$cache" ] && ! grep -qxF "CMAKE_CACHEFILE_DIR:INTERNAL=$root/build/$1" "$cache"; then
+    say "weft was moved or copied to $root: the preset $1 is configured anew"
+    rm -rf "$cache" "${root:?}/build/$1/CMakeFiles" "${root:?}/build/$1/build.ninja"
+  fi
   [ -f "$root/build/$1/build.ninja" ] && return 0
   mkdir -p "$root/build"
   (cd "$root" && cmake --preset "$1" >"$log" 2>&1 </dev/null) ||
@@ -90,6 +101,7 @@ configure() {
 build() {
   local preset=$1
   shift
+  writable
   configure "$preset"
   (cd "$root" && cmake --build "build/$preset" --parallel "$jobs_max" ${1:+--target "$@"} </dev/null)
 }

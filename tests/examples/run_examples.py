@@ -2,6 +2,7 @@
 """run_examples: starts each example program and looks at what it does.
 
   run_examples.py FOLDER      where the programs are: example_hello, example_echo_server, ..."""
+import atexit
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 BIN = Path(sys.argv[1])
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TIMEOUT_S = 20
 failures = []
 
@@ -21,8 +23,10 @@ def check(holds, what):
 
 
 def program(name, *args, **more):
-    return subprocess.Popen([BIN / f"example_{name}", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, **more)
+    p = subprocess.Popen([BIN / f"example_{name}", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, **more)
+    atexit.register(p.kill)  # should a check raise; nothing if it has ended
+    return p
 
 
 def hello():
@@ -68,6 +72,9 @@ def echo_server():
         p.communicate(timeout=TIMEOUT_S)
 
 
-for example in (hello, ping_pong, echo_server):
+TESTED = (hello, ping_pong, echo_server)
+untested = {file.stem for file in EXAMPLES.glob("*.cpp")} - {f.__name__ for f in TESTED} - {"serve"}  # tests/http
+check(not untested, f"each example is run here; left out: {sorted(untested) or 'none'}")
+for example in TESTED:
     example()
 sys.exit(1 if failures else 0)

@@ -1,6 +1,7 @@
 """The example server as users meet it: started on a free port, asked by curl, loaded by wrk, ended by
 signals. Exit code 0: every promise was kept. Usage: serve_end_to_end.py PROGRAM"""
 
+import atexit
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ class Server:
     def __init__(self, *arguments):
         self.process = subprocess.Popen(
             [PROGRAM, "--port", "0", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)  # should a check raise; nothing if it has ended
         self.first_line = self.process.stdout.readline()
         found = re.search(r"(http://127\.0\.0\.1:(\d+))/", self.first_line)
         if not found:
@@ -66,6 +68,7 @@ def make_site(folder):
     (root / "sub").mkdir(parents=True)
     (root / "index.html").write_text("<h1>hello</h1>")
     (root / "small.txt").write_text("0123456789")
+    (root / "sub" / "inner.txt").write_text("inner")
     block = os.urandom(1 << 20)
     with open(root / "large.bin", "wb") as file:
         for i in range(100):
@@ -84,7 +87,8 @@ def check_files(server, root, folder):
     expect(code("-r", "5-", server.url + "/small.txt") == "206", "a range is 206")
     expect(code("-r", "10-", server.url + "/small.txt") == "416", "a range behind the end is 416")
     expect(curl(server.url + "/") == b"<h1>hello</h1>", "/ is index.html")
-    expect(b"large.bin" not in curl(server.url + "/sub/"), "/sub/ is a listing of its own")
+    listing = curl(server.url + "/sub/")
+    expect(b"inner.txt" in listing and b"large.bin" not in listing, "/sub/ is a listing of its own")
     expect(curl("-w", "%{redirect_url}", "-o", os.devnull, server.url + "//sub").decode()
            == server.url + "/sub/", "a folder without its slash is redirected on this host")
     head = curl("-I", server.url + "/large.bin").decode().lower()

@@ -3,8 +3,9 @@
 //
 // The long search is libFuzzer's (preset `fuzz`); this keeps what it found from coming back, on
 // both compilers and under every sanitizer. The mutations depend on nothing but the corpus and the
-// seed, so the same command meets the same input again.
+// seed, so the same command meets the same input again; the one that ends the program is named.
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -16,15 +17,56 @@
 #include <string>
 #include <vector>
 
+#include <unistd.h>
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*)());  // null without one
 
 namespace {
 
 using bytes = std::vector<std::uint8_t>;
 
 constexpr std::size_t input_bytes_max = 64 * 1024;
+constexpr std::size_t random_inputs = 64;  // where there is no corpus
+constexpr std::size_t random_bytes_max = 512;
 
-std::vector<bytes> read_corpus(const std::filesystem::path& folder) {
+char current[512];  // which input is being fed, ready to be written from a signal handler
+std::size_t current_size;
+
+void name_input(const char* what, const std::string& which, unsigned long seed) {
+  const int n =
+      std::snprintf(current, sizeof current, "fuzz_replay: while feeding %s %s (seed %lu)\n", what,
+                    which.c_str(), seed);
+  current_size = std::min(static_cast<std::size_t>(n), sizeof current - 1);
+}
+
+void write_current() {
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, current, current_size);
+}
+
+void on_signal(int number) {
+  write_current();
+  std::signal(number, SIG_DFL);
+  std::raise(number);
+}
+
+void name_the_input_that_ends_us() {
+  std::signal(SIGABRT, on_signal);  // a failed assertion
+  if (__sanitizer_set_death_callback != nullptr) {
+    __sanitizer_set_death_callback(write_current);  // it handles the other signals itself
+  } else {
+    for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {
+      std::signal(number, on_signal);
+    }
+  }
+}
+
+struct corpus_files {
+  std::vector<std::string> names;
+  std::vector<bytes> contents;
+};
+
+corpus_files read_corpus(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> names;
   if (std::filesystem::is_directory(folder)) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
@@ -32,10 +74,12 @@ std::vector<bytes> read_corpus(const std::filesystem::path& folder) {
     }
   }
   std::sort(names.begin(), names.end());  // the order decides which mutation number hits which file
-  std::vector<bytes> corpus;
+  corpus_files corpus;
   for (const auto& name : names) {
     std::ifstream in(name, std::ios::binary);
-    corpus.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+    corpus.names.push_back(name.string());
+    corpus.contents.emplace_back(std::istreambuf_iterator<char>(in),
+                                 std::istreambuf_iterator<char>());
   }
   return corpus;
 }
@@ -96,15 +140,29 @@ int main(int argc, char** argv) {
   }
   const unsigned long mutations = argc > 2 ? std::strtoul(argv[2], nullptr, 0) : 20'000;
   const unsigned long seed = argc > 3 ? std::strtoul(argv[3], nullptr, 0) : 1;
-  std::vector<bytes> corpus = read_corpus(argv[1]);
-  const std::size_t files = corpus.size();
-  corpus.emplace_back();  // the empty input is part of every corpus
-  for (const bytes& input : corpus) feed(input);
-
-  std::printf("replayed %zu files; %lu mutations with seed %lu\n", files, mutations, seed);
-  std::fflush(stdout);  // so that it stands in the log if an input aborts
+  name_the_input_that_ends_us();
   std::mt19937_64 rng(seed);
+  auto [names, corpus] = read_corpus(argv[1]);
+  const std::size_t files = corpus.size();
+  if (files == 0) {  // mutations of nothing would stay a few bytes long
+    for (std::size_t i = 0; i < random_inputs; ++i) {
+      bytes& input = corpus.emplace_back(rng() % (random_bytes_max + 1));
+      for (std::uint8_t& byte : input) byte = static_cast<std::uint8_t>(rng());
+      names.push_back("random " + std::to_string(i));
+    }
+  }
+  corpus.emplace_back();  // the empty input is part of every corpus
+  names.emplace_back("(empty)");
+  for (std::size_t i = 0; i < corpus.size(); ++i) {
+    name_input("input", names[i], seed);
+    feed(corpus[i]);
+  }
+
+  std::printf("replayed %zu files%s; %lu mutations with seed %lu\n", files,
+              files == 0 ? " (random inputs instead)" : "", mutations, seed);
+  std::fflush(stdout);  // so that it stands in the log if an input aborts
   for (unsigned long n = 0; n < mutations; ++n) {
+    name_input("mutation", std::to_string(n), seed);
     feed(mutate(corpus[static_cast<std::size_t>(rng() % corpus.size())], corpus, rng));
   }
   return 0;
