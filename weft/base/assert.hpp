@@ -18,8 +18,8 @@ namespace weft {
 
 }  // namespace weft
 
-#define WEFT_ASSERT(condition, message)            \
-  (WEFT_LIKELY(condition) ? static_cast<void>(0)   \
+#define WEFT_ASSERT(condition, message)          \
+  (WEFT_LIKELY(condition) ? static_cast<void>(0) \
                           : ::weft::assertion_failed(#condition, message, __FILE__, __LINE__))
 
 #ifdef NDEBUG

@@ -1,6 +1,7 @@
 // rng, result, spin_lock.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 #include <thread>
 #include <vector>
@@ -32,8 +33,8 @@ TEST(rng, is_even_to_the_eye) {
 }
 
 TEST(rng, same_seed_same_numbers_and_any_seed_will_do) {
-  for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX,
-                                   std::uint64_t{0} - 0x9e3779b97f4a7c15u}) {
+  for (const std::uint64_t seed :
+       {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX, std::uint64_t{0} - 0x9e3779b97f4a7c15u}) {
     rng a(seed), b(seed);
     std::set<std::uint64_t> seen;
     for (int i = 0; i < 100; ++i) {
@@ -55,6 +56,26 @@ TEST(result, own_codes_have_names_and_say_so) {
   EXPECT_EQ(std::error_code(12345, weft_category()).message(), "unknown weft error");
   EXPECT_EQ(make_error_code(errc::timed_out), std::errc::timed_out);
   EXPECT_NE(make_error_code(errc::closed), std::errc::timed_out);
+}
+
+/// A static that outlives all that is made after it, as a global runtime does.
+struct last_of_all {
+  std::error_code code;
+  ~last_of_all() {
+    if (code) std::_Exit(code.message() == "closed" && code != std::errc::timed_out ? 0 : 1);
+  }
+};
+
+TEST(result_death_test, codes_may_be_used_until_the_process_is_gone) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        static last_of_all user;
+        user.code = errc::closed;
+        std::exit(2);
+      },
+      ::testing::ExitedWithCode(0), "");
+  GTEST_FLAG_SET(death_test_style, "fast");
 }
 
 TEST(result, value_gives_it_or_throws) {

@@ -41,8 +41,8 @@
 #define WEFT_INFINITE_TIMEOUTS 0
 #endif
 
-// Set by test builds: counts what is alive (base/census.hpp) and lets tests see every await
-// (task/await_hook.hpp).
+// Set by test builds: counts what is alive (base/census.hpp), and lets tests see every await
+// through a hook (task/await_hook.hpp).
 #ifndef WEFT_CENSUS
 #define WEFT_CENSUS 0
 #endif

@@ -18,7 +18,8 @@ class list_hook {
   list_hook(const list_hook&) = delete;
   list_hook& operator=(const list_hook&) = delete;
   ~list_hook() {
-    WEFT_ASSERT(!is_linked(), "a list element was destroyed while still on a list; take it out first");
+    WEFT_ASSERT(!is_linked(),
+                "a list element was destroyed while still on a list; take it out first");
   }
   bool is_linked() const noexcept { return next_ != nullptr; }
   void unlink() noexcept {
@@ -51,9 +52,11 @@ class intrusive_list {
   bool empty() const noexcept { return head_.next_ == &head_; }
   void push_back(T& element) noexcept { insert_before(head_, element); }
   void push_front(T& element) noexcept { insert_before(*head_.next_, element); }
-  T& front() noexcept { return *static_cast<T*>(head_.next_); }
+  T& front() noexcept {
+    WEFT_ASSERT(!empty(), "front or pop_front of an empty list");
+    return *static_cast<T*>(head_.next_);
+  }
   T& pop_front() noexcept {
-    WEFT_ASSERT(!empty(), "pop from an empty list");
     T& element = front();
     static_cast<hook&>(element).unlink();
     return element;
@@ -96,9 +99,13 @@ class intrusive_list {
 };
 
 /// First in, first out, through the elements' own member pointer `Next`.
-template <class T, T* T::*Next>
+template <class T, T* T::* Next>
 class intrusive_queue {
  public:
+  intrusive_queue() noexcept = default;
+  intrusive_queue(const intrusive_queue&) = delete;
+  intrusive_queue& operator=(const intrusive_queue&) = delete;
+
   bool empty() const noexcept { return head_ == nullptr; }
   void push(T& element) noexcept {
     element.*Next = nullptr;

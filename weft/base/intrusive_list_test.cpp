@@ -96,6 +96,7 @@ TEST(intrusive_list, misuse_is_loud) {
   node n;
   intrusive_list<node> a, b;
   EXPECT_DEATH(a.pop_front(), "empty list");
+  EXPECT_DEATH(static_cast<void>(a.front()), "empty list");
   EXPECT_DEATH(n.list_hook<>::unlink(), "unlinked twice");
   a.push_back(n);
   EXPECT_DEATH(b.push_back(n), "second list");

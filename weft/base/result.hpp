@@ -1,7 +1,7 @@
 // result: what an operation gives that the outside world can make fail.
 //
 //   result<T>   std::expected<T, std::error_code>; [[nodiscard]] comes with the functions
-//   error       the exception that result::value()-like access throws: a std::system_error
+//   error       what value() and ok() throw: a std::system_error that knows its place
 //   errc        weft's own codes, for what no errno says
 #pragma once
 
@@ -16,15 +16,16 @@ using result = std::expected<T, std::error_code>;
 
 /// weft's own error codes; those of the operating system stay std::errc / system_category.
 enum class errc {
-  timed_out = 1,     // a timeout or deadline expired before the operation was done
-  closed,            // the other end, or the object itself, was closed
-  shutting_down,     // the runtime is ending and takes no new work
-  would_not_end,     // jobs were still running when the grace of shutdown() was over
-  not_found,         // no such thing
-  too_large,         // a limit was exceeded; the message of the caller names it
-  no_runtime,        // called on a thread that belongs to no runtime
+  timed_out = 1,  // a timeout or deadline expired before the operation was done
+  closed,         // the other end, or the object itself, was closed
+  shutting_down,  // the runtime is ending and takes no new work
+  would_not_end,  // jobs were still running when the grace of shutdown() was over
+  not_found,      // no such thing
+  too_large,      // a limit was exceeded; the message of the caller names it
+  no_runtime,     // called on a thread that belongs to no runtime
 };
 
+/// The category of errc, "weft". errc::timed_out compares equal to std::errc::timed_out.
 const std::error_category& weft_category() noexcept;
 std::error_code make_error_code(errc e) noexcept;
 
@@ -41,7 +42,7 @@ class error : public std::system_error {
   std::source_location raised_;
 };
 
-/// The value, or throws weft::error.
+/// The value, or throws weft::error, whose where() is the caller.
 template <class T>
 T value(result<T>&& r, std::source_location raised = std::source_location::current()) {
   if (!r) throw error(r.error(), "weft::value", raised);

@@ -15,7 +15,8 @@
 // "this one has a name". For the same reason it is not for functions whose result is seldom awaited
 // in place (spawn): there it would refuse what is right. It sees only the callable it is given: a
 // temporary closure inside a temporary std::function is as wrong, and passes.
-// After: tests/compiler/captures.cpp, hazards G1 and G2.
+//
+//   After  tests/compiler/captures.cpp and aggregates.cpp
 #pragma once
 
 #include <initializer_list>
@@ -33,8 +34,8 @@
 #endif
 
 /// For a static_assert on safe_in_await: what to write instead.
-#define WEFT_SAFE_IN_AWAIT_MESSAGE                                                        \
-  "GCC 12 would destroy this callable twice: name it first (`auto f = [..]{..};`) and "   \
+#define WEFT_SAFE_IN_AWAIT_MESSAGE                                                      \
+  "GCC 12 would destroy this callable twice: name it first (`auto f = [..]{..};`) and " \
   "pass `f` or `weft::moved(f)`, or pass a captureless function and its arguments"
 
 namespace weft {
@@ -42,8 +43,8 @@ namespace detail {
 
 /// True where a copy of the bits is as good as a move, and destroying both harms nothing.
 template <class F>
-concept safe_as_bits = std::is_trivially_move_constructible_v<F> &&
-                       std::is_trivially_destructible_v<F>;
+concept safe_as_bits =
+    std::is_trivially_move_constructible_v<F> && std::is_trivially_destructible_v<F>;
 
 /// A closure type has no trait; GCC spells one `..<lambda(..)>`. Only the last name counts: a
 /// bind_front of a closure is not a closure.
@@ -70,19 +71,20 @@ consteval bool is_closure() {
 
 template <class F>
 consteval bool survives_as_a_temporary() {
-  if constexpr (!WEFT_GCC_CLOSURE_BUG || !std::is_class_v<F> || safe_as_bits<F>) return true;
-  else return !std::is_aggregate_v<F> && !is_closure<F>();
+  if constexpr (!WEFT_GCC_CLOSURE_BUG || !std::is_class_v<F> || safe_as_bits<F>)
+    return true;
+  else
+    return !std::is_aggregate_v<F> && !is_closure<F>();
 }
 
 }  // namespace detail
 
 /// F as deduced for a parameter `F&&`: an lvalue is always safe, for it has a name.
 template <class F>
-concept safe_in_await = std::is_lvalue_reference_v<F> ||
-                        detail::survives_as_a_temporary<std::remove_cvref_t<F>>();
+concept safe_in_await =
+    std::is_lvalue_reference_v<F> || detail::survives_as_a_temporary<std::remove_cvref_t<F>>();
 
-/// A callable that was moved out of a variable. The constructor is what keeps it safe as a
-/// temporary.
+/// A callable that was moved out of a variable. Its constructor keeps it safe as a temporary.
 template <class F>
 class moved_callable {
  public:

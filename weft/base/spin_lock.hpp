@@ -23,14 +23,14 @@ class spin_lock {
 
   bool try_lock() noexcept { return !held_.exchange(true, order::acquire); }  // P1
   void lock() noexcept {
-    while (!try_lock()) wait_free();
+    while (!try_lock()) wait_until_free();
   }
   void unlock() noexcept { held_.store(false, order::release); }  // P1
 
  private:
   static constexpr int spins_max = 64;  // then the holder is asleep, more likely than not
 
-  void wait_free() const noexcept {
+  void wait_until_free() const noexcept {
     for (int i = 0; held_.load(order::relaxed); ++i) {
       if (i < spins_max) {
         cpu_pause();

@@ -31,6 +31,10 @@ TEST(base_chrono, rounds_up_and_saturates) {
   EXPECT_EQ(from_chrono(std::chrono::nanoseconds::max() - 1s), INT64_MAX - ns_per_s);
   EXPECT_EQ(from_chrono(std::chrono::duration<double>(1e300)), never_ns);
   EXPECT_EQ(from_chrono(std::chrono::duration<double>(__builtin_nan(""))), never_ns);
+  EXPECT_EQ(from_chrono(std::chrono::duration<float>(0.5f)), 500'000'000);
+  // Below 2^63 ns, but its product, as a float, is 2^63 itself.
+  EXPECT_EQ(from_chrono(std::chrono::duration<float>(9223371776.0f)), never_ns);
+  EXPECT_EQ(from_chrono(std::chrono::duration<float>(-9223371776.0f)), -never_ns);
 }
 
 }  // namespace

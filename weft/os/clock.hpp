@@ -2,8 +2,8 @@
 //
 //   Units    nanoseconds
 //   Cost     about 20 ns: no system call where the kernel maps its clock into the process
-//   Suspend  the monotonic clock stands still while the machine is suspended. So a one-hour sleep is
-//            an hour of running, and timers do not come in a burst when the lid is opened
+//   Suspend  the monotonic clock stands still while the machine is suspended. So a one-hour sleep
+//            is an hour of running, and timers do not come in a burst when the lid is opened
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // error: the operating system's error numbers as std::error_code.
 //
-//   Result  compares with std::errc: `r.error() == std::errc::address_in_use`; would-block is
-//           std::errc::operation_would_block
+//   Result  compares with std::errc: `r.error() == std::errc::address_in_use`. Where a call would
+//           have to wait it is std::errc::operation_would_block
 #pragma once
 
 #include <system_error>

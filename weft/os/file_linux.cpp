@@ -37,8 +37,7 @@ file_info from_stat(const struct stat& s) noexcept {
               : S_ISLNK(s.st_mode) ? file_kind::symbolic_link
                                    : file_kind::other;
   info.size = static_cast<std::uint64_t>(s.st_size);
-  info.mtime_ns =
-      static_cast<std::int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
+  info.mtime_ns = static_cast<std::int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
   info.inode = s.st_ino;
   info.device = s.st_dev;
   return info;
@@ -47,8 +46,8 @@ file_info from_stat(const struct stat& s) noexcept {
 /// A zero byte would end the name early for the kernel, after others have judged all of it.
 bool has_zero(std::string_view name) noexcept { return name.find('\0') != name.npos; }
 
-/// Keeps the SIGPIPE that a call may raise from this thread's handlers, and takes it away. The
-/// process's disposition is the user's; MSG_NOSIGNAL is not for sendfile.
+/// Keeps the SIGPIPE that a call may raise from this thread's handlers. The process's disposition
+/// is the user's; MSG_NOSIGNAL is not for sendfile.
 class without_sigpipe {
  public:
   without_sigpipe() noexcept {
@@ -60,15 +59,14 @@ class without_sigpipe {
     if (!was_pending_) ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
   }
   ~without_sigpipe() {
+    if (!was_pending_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  /// The call failed, or stopped halfway: takes away what it may have raised.
+  void take_away() noexcept {
     if (was_pending_) return;  // blocked by the user, who wants to see it
-    const int errno_before = errno;
-    if (errno_before == EPIPE) {
-      const timespec at_once{};
-      while (::sigtimedwait(&pipe_, nullptr, &at_once) < 0 && errno == EINTR) {
-      }
+    const timespec at_once{};
+    while (::sigtimedwait(&pipe_, nullptr, &at_once) < 0 && errno == EINTR) {
     }
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    errno = errno_before;
   }
   without_sigpipe(const without_sigpipe&) = delete;
   without_sigpipe& operator=(const without_sigpipe&) = delete;
@@ -110,7 +108,7 @@ result<fd> open_beneath_stepwise(int directory, std::string_view relative) noexc
     const int next = uninterrupted([&] { return ::openat(here.get(), name, how); });
     if (next < 0) {
       int why = errno;
-      struct stat s {};
+      struct stat s{};
       const bool link = (why == ELOOP || why == ENOTDIR) &&
                         ::fstatat(here.get(), name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
                         S_ISLNK(s.st_mode);
@@ -142,9 +140,8 @@ result<fd> open_beneath(int directory, std::string_view relative) noexcept try {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   constexpr int races_max = 16;  // EAGAIN: a folder on the way was renamed meanwhile
   for (int attempt = 0; attempt < races_max; ++attempt) {
-    const long number = uninterrupted([&] {
-      return ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
-    });
+    const long number = uninterrupted(
+        [&] { return ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how); });
     if (number >= 0) return fd(static_cast<int>(number));
     if (errno == ENOSYS || errno == EPERM) return open_beneath_stepwise(directory, relative);
     if (errno == EXDEV) return std::unexpected(from_errno(EACCES));  // it led out
@@ -156,19 +153,18 @@ result<fd> open_beneath(int directory, std::string_view relative) noexcept try {
 }
 
 result<file_info> stat(int file) noexcept {
-  struct stat s {};
+  struct stat s{};
   if (::fstat(file, &s) != 0) return std::unexpected(last_error());
   return from_stat(s);
 }
 
-result<std::size_t> read_at(int file, void* buffer, std::size_t size, std::uint64_t offset) noexcept {
+result<std::size_t> read_at(int file, void* buffer, std::size_t size,
+                            std::uint64_t offset) noexcept {
   auto* const to = static_cast<char*>(buffer);
   std::size_t done = 0;
   while (done < size) {
-    const auto n = uninterrupted([&] {
-      return ::pread(file, to + done, size - done,
-                     static_cast<off_t>(offset + done));
-    });
+    const auto n = uninterrupted(
+        [&] { return ::pread(file, to + done, size - done, static_cast<off_t>(offset + done)); });
     if (n < 0) return std::unexpected(last_error());
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
@@ -178,8 +174,8 @@ result<std::size_t> read_at(int file, void* buffer, std::size_t size, std::uint6
 
 result<std::vector<directory_entry>> list_directory(int directory) noexcept try {
   // Opened anew: the stream has a position of its own, and closes what it is given.
-  const int number = uninterrupted(
-      [&] { return ::openat(directory, ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
+  const int number =
+      uninterrupted([&] { return ::openat(directory, ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY); });
   if (number < 0) return std::unexpected(last_error());
   struct closer {
     void operator()(DIR* d) const noexcept { ::closedir(d); }
@@ -191,9 +187,13 @@ result<std::vector<directory_entry>> list_directory(int directory) noexcept try 
     return std::unexpected(why);
   }
   std::vector<directory_entry> entries;
-  while (const dirent* e = ::readdir(stream.get())) {
+  for (;;) {
+    errno = 0;  // readdir says in no other way that it failed
+    const dirent* const e = ::readdir(stream.get());
+    if (e == nullptr && errno != 0) return std::unexpected(last_error());
+    if (e == nullptr) break;
     if (std::strcmp(e->d_name, ".") == 0 || std::strcmp(e->d_name, "..") == 0) continue;
-    struct stat s {};
+    struct stat s{};
     if (::fstatat(directory, e->d_name, &s, 0) != 0) continue;
     entries.push_back({e->d_name, from_stat(s).kind});
   }
@@ -207,10 +207,17 @@ result<std::vector<directory_entry>> list_directory(int directory) noexcept try 
 result<std::size_t> send_file_now(int socket, int file, std::uint64_t offset,
                                   std::size_t count) noexcept {
   auto at = static_cast<off_t>(offset);
-  const without_sigpipe guard;
+  without_sigpipe guard;
   const auto n = uninterrupted([&] { return ::sendfile(socket, file, &at, count); });
-  if (n < 0) return std::unexpected(last_error());
-  return static_cast<std::size_t>(n);
+  if (n < 0) {
+    const auto why = last_error();
+    if (why == std::errc::broken_pipe) guard.take_away();
+    return std::unexpected(why);
+  }
+  const auto sent = static_cast<std::size_t>(n);
+  // Many writes in one call: the first ones count although a later one broke the pipe.
+  if (sent < count) guard.take_away();
+  return sent;
 }
 
 }  // namespace weft::os

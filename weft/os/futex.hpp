@@ -1,9 +1,9 @@
 // futex: sleep until a word changes.
 //
 //   Threads    any, of this process only
-//   Protocol   wait: the word is compared and the thread put to sleep in one step, so a wake between
-//              the caller's own look and its sleep is not lost, provided that the waker changes the
-//              word before it wakes
+//   Protocol   wait: the word is compared and the thread put to sleep in one step, so a wake
+//              between the caller's own look and its sleep is not lost, provided that the waker
+//              changes the word before it wakes
 //   Orderings  none: the word's own loads and stores carry what must be seen
 #pragma once
 

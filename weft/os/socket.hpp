@@ -1,12 +1,11 @@
-// socket: TCP sockets, one attempt a call. What would block says so instead of waiting.
+// socket: making TCP sockets, their addresses and their options. To accept, send and receive is the
+// matter of the drivers (weft/io).
 //
 //   Sockets  non-blocking and close-on-exec from birth
-//   Errors   values. EINTR is dealt with here; SIGPIPE never comes (the error is broken_pipe);
-//            "not now" is std::errc::operation_would_block
+//   Errors   values
 //   Threads  any; the kernel orders the calls on one socket
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "weft/base/result.hpp"
@@ -39,15 +38,9 @@ address_family family_of(const socket_address& address) noexcept;
 /// family is none or other where there is no IP address inside.
 ip_endpoint take_apart(const socket_address& address) noexcept;
 
-/// One part of a gathered write; layout of struct iovec.
-struct send_part {
-  const void* data;
-  std::size_t size;
-};
-
 [[nodiscard]] result<fd> open_tcp(address_family family) noexcept;
 
-/// A pair of connected stream sockets of this machine, for wake-ups and tests.
+/// A pair of connected stream sockets of this machine, for tests.
 struct socket_pair {
   fd first, second;
 };
@@ -61,25 +54,13 @@ struct listen_options {
   bool reuse_port = false;  // several listeners share the port's connections
   bool only_ipv6 = false;   // an IPv6 listener takes IPv4 too, unless this is set
 };
-/// open_tcp, SO_REUSEADDR, bind, listen.
+/// Opens a socket that listens at `address`, also where old connections to it are still closing
+/// (SO_REUSEADDR). Port 0: any free one; local_address() tells.
 [[nodiscard]] result<fd> listen_tcp(const socket_address& address,
                                     const listen_options& options = {}) noexcept;
 
-/// Errors: would block; too_many_files_open (nothing is accepted; wait before trying again).
-/// A connection that died while it was waiting is passed over, not reported.
-[[nodiscard]] result<fd> accept_nonblocking(int listener,
-                                            socket_address* peer = nullptr) noexcept;
-
 /// True: connected. False: under way; when writable, socket_error() tells.
 [[nodiscard]] result<bool> connect_start(int socket, const socket_address& address) noexcept;
-
-/// Bytes moved, at least 1; recv_now: 0 is the end of the stream (or size 0).
-[[nodiscard]] result<std::size_t> recv_now(int socket, void* buffer, std::size_t size) noexcept;
-[[nodiscard]] result<std::size_t> send_now(int socket, const void* data,
-                                           std::size_t size) noexcept;
-/// As many parts as the system takes in one call; the result may end inside one.
-[[nodiscard]] result<std::size_t> sendv_now(int socket, const send_part* parts,
-                                            std::size_t count) noexcept;
 
 enum class shutdown_side : std::uint8_t { receive, send, both };
 [[nodiscard]] result<void> shutdown(int socket, shutdown_side side) noexcept;
@@ -94,6 +75,7 @@ std::error_code socket_error(int socket) noexcept;
 [[nodiscard]] result<void> set_reuse_address(int socket, bool on) noexcept;
 [[nodiscard]] result<void> set_reuse_port(int socket, bool on) noexcept;
 [[nodiscard]] result<void> set_only_ipv6(int socket, bool on) noexcept;
+/// Bytes; the system may take more or less.
 [[nodiscard]] result<void> set_send_buffer(int socket, int bytes) noexcept;
 [[nodiscard]] result<void> set_receive_buffer(int socket, int bytes) noexcept;
 /// Close with a reset instead of a farewell (linger 0).
@@ -101,9 +83,9 @@ std::error_code socket_error(int socket) noexcept;
 
 struct keepalive_options {
   bool on = true;
-  int idle_s = 60;     // silence before the first probe
-  int interval_s = 10; // between probes
-  int probes = 6;      // unanswered ones before the connection is given up
+  int idle_s = 60;      // silence before the first probe
+  int interval_s = 10;  // between probes
+  int probes = 6;       // unanswered ones before the connection is given up
 };
 [[nodiscard]] result<void> set_keepalive(int socket, const keepalive_options& options) noexcept;
 

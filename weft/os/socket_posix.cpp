@@ -2,10 +2,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <cerrno>
-#include <climits>
 #include <cstring>
 
 #include "weft/os/error.hpp"
@@ -15,7 +13,6 @@ namespace weft::os {
 namespace {
 
 static_assert(sizeof(sockaddr_storage) <= sizeof(socket_address::bytes));
-static_assert(sizeof(send_part) == sizeof(iovec) && offsetof(send_part, size) == offsetof(iovec, iov_len));
 
 result<void> answer(int returned) noexcept {
   if (returned == 0) return {};
@@ -38,21 +35,6 @@ socket_address pack(const In& in) noexcept {
   return a;
 }
 
-template <class Call>
-auto uninterrupted(Call call) noexcept {
-  for (;;) {
-    const auto returned = call();
-    if (returned >= 0 || errno != EINTR) return returned;
-  }
-}
-
-template <class Call>
-result<std::size_t> bytes_of(Call call) noexcept {
-  const auto n = uninterrupted(call);
-  if (n < 0) return std::unexpected(last_error());
-  return static_cast<std::size_t>(n);
-}
-
 template <class Ask>
 result<socket_address> ask_address(Ask ask) noexcept {
   socket_address a{};
@@ -60,16 +42,6 @@ result<socket_address> ask_address(Ask ask) noexcept {
   if (ask(reinterpret_cast<sockaddr*>(a.bytes), &size) != 0) return std::unexpected(last_error());
   a.size = size;
   return a;
-}
-
-/// What accept says of a connection that died in the queue: the listener is as well as before.
-bool only_that_connection(int number) noexcept {
-  switch (number) {
-    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN:
-    case ENONET: case EHOSTUNREACH: case EOPNOTSUPP: case ENETUNREACH: case EPERM:
-      return true;
-    default: return false;
-  }
 }
 
 }  // namespace
@@ -155,41 +127,10 @@ result<fd> listen_tcp(const socket_address& address, const listen_options& optio
   return opened;
 }
 
-result<fd> accept_nonblocking(int listener, socket_address* peer) noexcept {
-  // Some of these errors can also be the listener's own and stay (EOPNOTSUPP: it does not listen;
-  // EPERM: a sandbox), so there must be an end.
-  constexpr int dead_connections_max = 64;
-  for (int dead = 0;; ++dead) {
-    socket_address a{};
-    socklen_t size = sizeof a.bytes;
-    const int number = ::accept4(listener, reinterpret_cast<sockaddr*>(a.bytes), &size,
-                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (number >= 0) {
-      a.size = size;
-      if (peer != nullptr) *peer = a;
-      return fd(number);
-    }
-    if (!only_that_connection(errno) || dead == dead_connections_max) return std::unexpected(last_error());
-  }
-}
-
 result<bool> connect_start(int socket, const socket_address& address) noexcept {
   if (::connect(socket, raw(address), address.size) == 0) return true;
   if (errno == EINPROGRESS || errno == EINTR) return false;  // interrupted: goes on by itself
   return std::unexpected(last_error());
-}
-
-result<std::size_t> recv_now(int socket, void* buffer, std::size_t size) noexcept {
-  return bytes_of([=] { return ::recv(socket, buffer, size, MSG_DONTWAIT); });
-}
-result<std::size_t> send_now(int socket, const void* data, std::size_t size) noexcept {
-  return bytes_of([=] { return ::send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL); });
-}
-result<std::size_t> sendv_now(int socket, const send_part* parts, std::size_t count) noexcept {
-  msghdr message{};
-  message.msg_iov = reinterpret_cast<iovec*>(const_cast<send_part*>(parts));
-  message.msg_iovlen = count < IOV_MAX ? count : IOV_MAX;
-  return bytes_of([&] { return ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
 result<void> shutdown(int socket, shutdown_side side) noexcept {

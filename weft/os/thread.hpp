@@ -39,7 +39,7 @@ class thread {
 /// 15 bytes at most are kept. Errors are ignored: it is for people.
 void set_current_thread_name(std::string_view name) noexcept;
 
-/// The number that the system's tools show. Cost: a system call, so that it stays true after fork().
+/// The number that the system's tools show. Cost: a system call: so it stays true after fork().
 std::uint64_t current_thread_id() noexcept;
 
 /// Lets another thread run, if one wants this CPU.

@@ -48,6 +48,7 @@ void* begin(void* raw) {
 /// EAGAIN of pthread_create, told so that it helps; compares equal to the generic code.
 class refused_category final : public std::error_category {
  public:
+  constexpr refused_category() noexcept {}
   const char* name() const noexcept override { return "thread"; }
   std::string message(int) const override {
     return "the system refuses another thread: raise the limit on processes (ulimit -u, "
@@ -58,9 +59,16 @@ class refused_category final : public std::error_category {
   }
 };
 
+/// Never destroyed: its codes may outlive the statics.
+union immortal {
+  constexpr immortal() noexcept : category() {}
+  ~immortal() {}
+  refused_category category;
+};
+constinit const immortal refused;
+
 std::error_code why_refused(int number) noexcept {
-  static const refused_category category;
-  return number == EAGAIN ? std::error_code(number, category) : from_errno(number);
+  return number == EAGAIN ? std::error_code(number, refused.category) : from_errno(number);
 }
 
 static_assert(sizeof(pthread_t) <= sizeof(std::uintptr_t));

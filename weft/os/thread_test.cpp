@@ -24,11 +24,14 @@ TEST(os_thread, runs_with_its_argument_and_counts_until_joined) {
     std::uint64_t id = 0;
     int number = 0;
   } s;
-  auto started = thread::start("a name of more than fifteen bytes", 1, [](void* raw) {
-    auto& out = *static_cast<seen*>(raw);
-    out.id = current_thread_id();
-    out.number = 42;
-  }, &s);
+  auto started = thread::start(
+      "a name of more than fifteen bytes", 1,
+      [](void* raw) {
+        auto& out = *static_cast<seen*>(raw);
+        out.id = current_thread_id();
+        out.number = 42;
+      },
+      &s);
   ASSERT_TRUE(started);
   EXPECT_EQ(live_census().threads, before + WEFT_CENSUS);
   thread moved = std::move(*started);
@@ -64,7 +67,8 @@ TEST(os_futex, other_value_returns_at_once) {
 
 TEST(os_futex, deadline_in_the_past_times_out) {
   atomic<std::uint32_t> word{0};
-  for (const std::int64_t deadline : {INT64_MIN, std::int64_t{-1}, std::int64_t{0}, monotonic_ns()}) {
+  for (const std::int64_t deadline :
+       {INT64_MIN, std::int64_t{-1}, std::int64_t{0}, monotonic_ns()}) {
     EXPECT_FALSE(futex_wait(word, 0, deadline));
   }
 }
@@ -79,11 +83,14 @@ TEST(os_futex, deadline_is_not_early) {
 
 TEST(os_futex, wake_ends_the_sleep) {
   atomic<std::uint32_t> word{0};
-  auto waker = thread::start("waker", 0, [](void* raw) {
-    auto& w = *static_cast<atomic<std::uint32_t>*>(raw);
-    w.store(1, order::release);
-    futex_wake(w, 1);
-  }, &word);
+  auto waker = thread::start(
+      "waker", 0,
+      [](void* raw) {
+        auto& w = *static_cast<atomic<std::uint32_t>*>(raw);
+        w.store(1, order::release);
+        futex_wake(w, 1);
+      },
+      &word);
   while (word.load(order::acquire) == 0) static_cast<void>(futex_wait(word, 0, never_ns));
   waker->join();
 }
@@ -107,13 +114,16 @@ TEST(os_membarrier, registers_once_and_fences) {
 TEST(os_affinity, there_is_a_cpu_and_one_can_be_pinned_to_it) {
   EXPECT_GE(cpus_available(), 1u);
   // On a thread of its own, for the mask stays.
-  auto t = thread::start("pinned", 0, [](void*) {
-    unsigned cpu = 0;
-    while (cpu < 4096 && !pin_current_thread(cpu)) ++cpu;
-    EXPECT_LT(cpu, 4096u);
-    EXPECT_EQ(cpus_available(), 1u);
-    EXPECT_FALSE(pin_current_thread(1u << 19));
-  }, nullptr);
+  auto t = thread::start(
+      "pinned", 0,
+      [](void*) {
+        unsigned cpu = 0;
+        while (cpu < 4096 && !pin_current_thread(cpu)) ++cpu;
+        EXPECT_LT(cpu, 4096u);
+        EXPECT_EQ(cpus_available(), 1u);
+        EXPECT_FALSE(pin_current_thread(1u << 19));
+      },
+      nullptr);
   t->join();
 }
 

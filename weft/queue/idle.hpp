@@ -68,7 +68,8 @@ class idle {
   /// none if the work will be found without.
   [[nodiscard]] std::optional<unsigned> worker_to_notify() noexcept;
 
-  /// Result: false if half of the workers search already; more would only get in each other's way.
+  /// Result: false if half of the workers search already: more would only get in each other's way.
+  /// True: the caller counts as searching. About half, that is: no lock is taken for it.
   [[nodiscard]] bool try_start_searching() noexcept;
 
   /// The caller found work. Result: true if nobody searches now: it must notify one more (R2).
@@ -122,7 +123,7 @@ inline std::optional<unsigned> idle::worker_to_notify() noexcept {
 }
 
 inline bool idle::try_start_searching() noexcept {
-  // Two may pass together and make it one more than half: harmless, and cheaper than a loop.
+  // Several may pass together, and then more than half search: harmless, and cheaper than a loop.
   if (2 * searching_hint() >= workers_) return false;
   counts_.fetch_add(one_searching, order::relaxed);
   return true;

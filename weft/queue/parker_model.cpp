@@ -6,8 +6,7 @@
 namespace weft {
 namespace {
 
-/// What a driver's wait is, to a parker: a call from outside is remembered until the wait has
-/// ended.
+/// What a driver's wait is, to a parker: a call from outside is remembered until the wait ends.
 class toy_driver {
  public:
   void wait() noexcept {

@@ -180,8 +180,7 @@ T* run_queue<T, Capacity, Index, IndexBits>::pop() noexcept {
     const heads head = unpack(word);
     if (head.real == tail) return nullptr;
     const std::uint32_t after = plus(head.real, 1);
-    // With a thief at work only `real` moves: its slots stay reserved until it has copied them
-    // (I2).
+    // With a thief at work only `real` moves: its slots stay reserved until it has copied (I2).
     const bool thief = head.steal != head.real;
     const heads next{
         thief && !WEFT_MUTATE("run_queue.pop.frees_thief", false, true) ? head.steal : after,

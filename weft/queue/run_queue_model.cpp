@@ -140,6 +140,7 @@ WEFT_MODEL_TEST(run_queue, thief_between_pop_and_push,
   model.run();
   check_all_run(model, items);
 }
+
 WEFT_MODEL_TEST(run_queue, thief_during_an_overflow, model::kills("run_queue.overflow.relaxed")) {
   model.label("queue");
   run_queue<linked_item, 2> q;
@@ -184,6 +185,7 @@ WEFT_MODEL_TEST(run_queue, stolen_twice, model::kills("run_queue.steal.publish_r
   drain(b);
   check_all_run(model, items);
 }
+
 // And where it writes: not over what another thief copies out of it.
 WEFT_MODEL_TEST(run_queue, thief_writes_where_a_thief_reads,
                 model::kills("run_queue.steal.own_head_relaxed")) {
@@ -208,8 +210,7 @@ WEFT_MODEL_TEST(run_queue, thief_writes_where_a_thief_reads,
   check_all_run(model, items);
 }
 
-// One pushed-and-popped turn of the whole index while a thief sleeps between its look and its
-// claim.
+// The whole index is pushed and popped through once while a thief sleeps between look and claim.
 template <unsigned IndexBits>
 void whole_turn_of_the_index(model::world& model) {
   model.label("queue");

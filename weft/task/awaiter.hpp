@@ -1,9 +1,10 @@
 // awaiter: what `co_await x` works with, and relay: a continuation that is no coroutine.
 //
 // A relay looks like a suspended coroutine to whoever resumes it: two function pointers and a
-// promise_base behind them, the layout that GCC's and Clang's coroutine_handle rely on. A combinator
-// hands it to an inner awaitable as "the coroutine that waits", and so runs a few instructions of its
-// own between the inner one's end and the outer one's going on, without a frame of its own.
+// promise_base behind them, the layout that GCC's and Clang's coroutine_handle rely on. A
+// combinator hands it to an inner awaitable as "the coroutine that waits", and so runs a few
+// instructions of its own between the inner one's end and the outer one's going on, without a frame
+// of its own.
 //
 //   After  the fake frames of cppcoro's when_all counter and of folly's coro::detail
 #pragma once

@@ -1,8 +1,8 @@
 // current: which job the calling thread is running.
 //
 //   Threads  each its own
-//   Cost     a call and a thread-local load; never inlined, because a coroutine that moved to another
-//            thread must not use the old thread's address
+//   Cost     a call and a thread-local load; never inlined, because a coroutine that moved to
+//            another thread must not use the old thread's address
 #pragma once
 
 #include "weft/task/job.hpp"
@@ -12,7 +12,7 @@ namespace weft {
 /// nullptr outside of a job.
 job* current_job() noexcept;
 
-/// Returns what it was before.
+/// For schedulers, around job::run(). Result: what it was before.
 job* exchange_current_job(job* now) noexcept;
 
 }  // namespace weft

@@ -25,7 +25,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t class_bytes = cache_line;
-constexpr std::size_t class_count = 32;                          // up to 2 KiB
+constexpr std::size_t class_count = 32;  // up to 2 KiB
 constexpr std::size_t pooled_bytes_max = class_bytes * class_count;
 constexpr unsigned batch_blocks = 64;
 constexpr unsigned depot_batches_max = 1024;  // of a class: 64 Ki blocks
@@ -114,19 +114,24 @@ void give_batch(std::size_t index, free_list& list) noexcept {
 
 bool take_batch(std::size_t index, free_list& list) noexcept {
   depot_class& d = depot(index);
-  spin_guard guard(d.lock);
-  if (d.batches == nullptr) return false;
-  list.head = d.batches;
-  d.batches = d.batches->next_batch;
-  --d.count;
-  list.count = 0;
+  {
+    spin_guard guard(d.lock);
+    if (d.batches == nullptr) return false;
+    list.head = d.batches;
+    d.batches = d.batches->next_batch;
+    --d.count;
+  }
+  list.count = 0;  // a batch that came from flush() may be a short one
   for (block* b = list.head; b != nullptr; b = b->next) ++list.count;
   return true;
 }
 
+// Set once the thread's lists are gone: destructors of other thread_locals may come after theirs.
+// Not a member of them: what a destructor writes to its own object is a dead store (GCC drops it).
+constinit thread_local bool cache_ended = false;
+
 struct thread_cache {
   free_list lists[class_count];
-  bool ended = false;  // thread_local destructors may still free frames after ours ran
 
   void flush() noexcept {
     for (std::size_t i = 0; i < class_count; ++i) {
@@ -135,25 +140,26 @@ struct thread_cache {
   }
   ~thread_cache() {
     flush();
-    ended = true;
+    cache_ended = true;
   }
 };
 
 // Out of line: a coroutine may be resumed on another thread, and a compiler that keeps the address
 // of a thread_local across that would use the wrong list.
-WEFT_NOINLINE thread_cache& cache() noexcept {
+// Result: nullptr once the lists are gone; the system serves what comes so late.
+WEFT_NOINLINE thread_cache* cache() noexcept {
   static thread_local thread_cache instance;
   asm volatile("");
-  return instance;
+  return WEFT_UNLIKELY(cache_ended) ? nullptr : &instance;
 }
 
-}  // namespace
-
-void* allocate_frame(std::size_t bytes) {
-  census_add(census_kind::frames, 1);
-  const std::size_t index = (bytes - 1) / class_bytes;
+/// From the lists, the depot or the system.
+void* allocate_block(std::size_t bytes) {
   if (WEFT_UNLIKELY(bytes > pooled_bytes_max || !pool_enabled())) return system_allocate(bytes);
-  free_list& list = cache().lists[index];
+  const std::size_t index = (bytes - 1) / class_bytes;
+  thread_cache* const mine = cache();
+  if (WEFT_UNLIKELY(mine == nullptr)) return system_allocate((index + 1) * class_bytes);
+  free_list& list = mine->lists[index];
   if (WEFT_UNLIKELY(list.head == nullptr)) {
     if (!take_batch(index, list)) return system_allocate((index + 1) * class_bytes);
   }
@@ -164,13 +170,22 @@ void* allocate_frame(std::size_t bytes) {
   return b;
 }
 
+}  // namespace
+
+void* allocate_frame(std::size_t bytes) {
+  WEFT_CHECK_SLOW(bytes > 0, "a frame has at least one byte");
+  void* const frame = allocate_block(bytes);
+  census_add(census_kind::frames, 1);  // not before: there may be no memory
+  return frame;
+}
+
 void free_frame(void* frame, std::size_t bytes) noexcept {
   census_add(census_kind::frames, -1);
   const std::size_t index = (bytes - 1) / class_bytes;
   if (WEFT_UNLIKELY(bytes > pooled_bytes_max || !pool_enabled())) return system_free(frame);
-  thread_cache& mine = cache();
-  if (WEFT_UNLIKELY(mine.ended)) return system_free(frame);
-  free_list& list = mine.lists[index];
+  thread_cache* const mine = cache();
+  if (WEFT_UNLIKELY(mine == nullptr)) return system_free(frame);
+  free_list& list = mine->lists[index];
   auto* const b = static_cast<block*>(frame);
   b->next = list.head;
   list.head = b;
@@ -178,6 +193,8 @@ void free_frame(void* frame, std::size_t bytes) noexcept {
   if (WEFT_UNLIKELY(++list.count >= 2 * batch_blocks)) give_batch(index, list);  // I2
 }
 
-void flush_frame_cache() noexcept { cache().flush(); }
+void flush_frame_cache() noexcept {
+  if (thread_cache* const mine = cache()) mine->flush();
+}
 
 }  // namespace weft

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "weft/base/atomic.hpp"
+#include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
 
 namespace {
@@ -18,6 +19,7 @@ namespace {
 // What the pool asks of the system. Only this program's: frames are all that is aligned so.
 weft::atomic<long> system_allocations;
 weft::atomic<long> system_frees;
+thread_local bool no_memory = false;
 
 #if WEFT_TSAN
 constexpr bool counted =
@@ -30,6 +32,7 @@ constexpr bool counted = true;
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   system_allocations.fetch_add(1, weft::order::relaxed);
   const auto a = static_cast<std::size_t>(alignment);
+  if (no_memory) throw std::bad_alloc();
   void* const p = std::aligned_alloc(a, (bytes + a - 1) / a * a);
   if (p == nullptr) throw std::bad_alloc();
   return p;
@@ -139,6 +142,47 @@ TEST_F(frame_pool, flush_hands_everything_to_the_other_threads) {
     free_frame(q, bytes);
   }).join();
   EXPECT_EQ(p, q);
+}
+
+/// A thread_local that outlives the thread's free lists, because it was there before them.
+struct late_user {
+  static constexpr std::size_t bytes = 1100;
+  static inline long freed_by_the_system = -1;
+  void* frame = nullptr;
+  ~late_user() {
+    if (frame == nullptr) return;
+    const long before = system_frees.load(order::relaxed);
+    free_frame(frame, bytes);
+    free_frame(allocate_frame(bytes), bytes);
+    freed_by_the_system = system_frees.load(order::relaxed) - before;
+  }
+};
+
+TEST_F(frame_pool, frames_of_a_thread_whose_lists_are_gone_go_through_the_system) {
+  if (!counted) GTEST_SKIP() << "allocations are not counted here";
+  std::thread([] {
+    static thread_local late_user user;
+    static_cast<void>(user.frame);  // made before the lists are
+    user.frame = allocate_frame(late_user::bytes);
+    free_frame(allocate_frame(late_user::bytes), late_user::bytes);  // the depot will have one
+  }).join();
+  EXPECT_EQ(late_user::freed_by_the_system, 2);
+}
+
+TEST_F(frame_pool, frame_that_could_not_be_had_is_not_counted) {
+  if (!counted) GTEST_SKIP() << "allocations are not counted here";
+  const long before = live_census().frames;
+  for (const std::size_t bytes : {std::size_t{1000}, std::size_t{5000}}) {
+    std::vector<void*> frames;  // what the lists and the depot still have
+    no_memory = true;
+    try {
+      for (;;) frames.push_back(allocate_frame(bytes));
+    } catch (const std::bad_alloc&) {
+    }
+    no_memory = false;
+    for (void* p : frames) free_frame(p, bytes);
+    EXPECT_EQ(live_census().frames, before);
+  }
 }
 
 TEST_F(frame_pool, keeps_no_more_than_its_bound) {

@@ -8,8 +8,8 @@
 //   3 woken      the operation finished while the stopper was inside. By complete(), from busy.
 //
 //   I1  An operation is alive while it stands in the slot, and until its withdraw() has returned:
-//       complete() that meets `busy` leaves the wake to the stopper (`woken`), who is the last of
-//       the two parties, as each of them is the last to touch the job in its own case.
+//       complete() that meets `busy` leaves the wake to the stopper (`woken`). Whoever of the two
+//       comes last schedules the job, and that is its last access to it.
 //   I2  finish() is called once for an armed operation, so the job is scheduled once for it: by
 //       complete(), or by the stopper that found `woken`.
 //   I3  Once slot_ is `stopped` no arm() succeeds (a shielded operation never enters the slot).
@@ -18,13 +18,15 @@
 //   P1  arm: CAS none -> op (release)  ->  stop: CAS op -> busy (acquire): op's contents.
 //   P2  complete: CAS busy -> woken (release)  ->  stop: CAS busy -> stopped fails (acquire): the
 //       result of the operation, which the stopper hands on with schedule().
-//   P3  stop: CAS busy -> stopped (release)  ->  complete: load (acquire): that the stopper has left
-//       the operation, whose frame the woken job may destroy.
+//   P3  stop: CAS busy -> stopped (release)  ->  complete: load (acquire): that the stopper has
+//       left the operation, whose frame the woken job may destroy.
 //   Waking itself is ordered by schedule(), which publishes the job.
 //
 // No wake is lost: finish() always ends in schedule() or in `woken`, and a stopper that set `busy`
-// always looks again before it leaves. Rejected: a spin on the resuming side until the stopper has
-// left (a descheduled stopper would stall a worker); a reference count (a second RMW for each wait).
+// always looks again before it leaves.
+//
+// Rejected: a spin on the resuming side until the stopper has left (a descheduled stopper would
+// stall a worker); a reference count (a second RMW for each wait).
 #include "weft/task/job.hpp"
 
 #include "weft/base/assert.hpp"
@@ -52,12 +54,14 @@ std::uintptr_t as_word(operation* op) noexcept { return reinterpret_cast<std::ui
 void scheduler::panicked(job&, std::exception_ptr) noexcept { std::terminate(); }
 
 timer_set& scheduler::timers() noexcept {
-  assertion_failed("timers", "waiting for a time needs a runtime; use weft::run or runtime::block_on",
+  assertion_failed("timers",
+                   "waiting for a time needs a runtime; use weft::run or runtime::block_on",
                    __FILE__, __LINE__);
 }
 
 std::int64_t scheduler::now_ns() noexcept {
-  assertion_failed("now_ns", "the time of a task needs a runtime; use weft::run or runtime::block_on",
+  assertion_failed("now_ns",
+                   "the time of a task needs a runtime; use weft::run or runtime::block_on",
                    __FILE__, __LINE__);
 }
 

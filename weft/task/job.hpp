@@ -3,9 +3,10 @@
 // A job is on at most one queue at a time, so queues never allocate. It is suspended in at most one
 // operation at a time, so one word is enough to stop it: the stop slot.
 //
-//   Threads  stop() and complete() from any; everything else by the thread that runs the job
+//   Threads  stop(), stop_requested() and an operation's finish() from any; everything else by the
+//            thread that runs the job
 //   Cost     waiting: one compare-exchange to arm, one to complete; no allocation, no refcount
-//   Memory   128 bytes, inside the frame of whoever spawned it
+//   Memory   at most 128 bytes, inside the frame of its outermost coroutine (root.hpp)
 //   Protocol top of job.cpp
 #pragma once
 
@@ -36,15 +37,16 @@ class scheduler {
   virtual void schedule(job& ready, wake_kind why) noexcept = 0;
   /// A new job, not yet ready: from now on it counts as alive, and listings show it.
   virtual void enlist(job& made) noexcept { static_cast<void>(made); }
-  /// A job's coroutine ended: listings forget it. Gives what retired() wants, for the job may be gone
-  /// by then.
+  /// A job's coroutine ended: listings forget it. Gives what retired() wants, for the job may be
+  /// gone by then.
   virtual std::uint32_t retire(job& ended) noexcept { return static_cast<void>(ended), 0; }
   /// Its result was handed over, and its frame freed if that was left to it: it counts no more.
   virtual void retired(std::uint32_t ticket) noexcept { static_cast<void>(ticket); }
-  /// A job that nobody will join ended by an exception.
+  /// A job that nobody will join ended by an exception. By default the program ends.
   virtual void panicked(job& ended, std::exception_ptr error) noexcept;
   /// Timers that the calling job may arm, and the clock they go by. Threads: the one running a job.
   virtual timer_set& timers() noexcept;
+  /// Units: nanoseconds of the monotonic clock, or of a virtual one.
   virtual std::int64_t now_ns() noexcept;
 
  protected:
@@ -64,8 +66,8 @@ class operation {
   operation& operator=(const operation&) = delete;
 
   /// Asks the operation to end because its job is being stopped. Called at most once, by the
-  /// stopping thread; the operation stays alive until this returns. Answers through finish(), now or
-  /// later: finish(true) if nothing happened, finish(false) if completion had already won.
+  /// stopping thread; the operation stays alive until this returns. Answers through finish(), now
+  /// or later: finish(true) if nothing happened, finish(false) if completion had already won.
   virtual void withdraw() noexcept = 0;
   /// One or two words for listings: "sleep", "accept".
   virtual const char* what() const noexcept = 0;
@@ -93,7 +95,6 @@ struct registry_tag {};
 
 class job : public list_hook<registry_tag> {
  public:
-
   job* next = nullptr;  // link of whatever queue it is in
 
   job(scheduler& home, void (*run)(job&) noexcept) noexcept : home_(&home), run_(run) {}
@@ -109,31 +110,37 @@ class job : public list_hook<registry_tag> {
   /// before the outside can complete it. stopped: the stop came first, and op must not start.
   [[nodiscard]] arm_result arm(operation& op, promise_base& waiter) noexcept;
 
-  /// Undoes arm() for an operation that nobody else has seen, because it turned out to be ready.
-  /// being_withdrawn: a stopper is inside withdraw() (which finds nothing to take back); the caller
-  /// must now end the operation by finish(false), and stay suspended, as if it had completed late.
+  /// Undoes arm() for an operation that nobody else can complete: it turned out to be ready.
+  /// being_withdrawn: a stopper is inside withdraw(), which finds nothing to take back. The caller
+  /// must stay suspended and answer in its place: finish(false) if it happened, else finish(true).
   enum class disarm_result : std::uint8_t { disarmed, being_withdrawn };
   [[nodiscard]] disarm_result disarm(operation& op) noexcept;
 
   /// Marks the job as stopped and withdraws what it waits in. Once; later calls do nothing.
   /// The caller keeps the job alive for the length of the call.
   void stop() noexcept;
+  /// Whether stop() was called, also while a shield hides it. No ordering comes with it.
   bool stop_requested() const noexcept;
 
-  /// Suspends in `op` without anybody to complete it, and is ready again at once, behind the others.
+  /// Suspends in `op` without anybody to complete it, and is ready again at once, behind the
+  /// others. A stop does not end it: it is seen at the next arm().
   void yield_in(operation& op, promise_base& waiter) noexcept;
 
   scheduler& home() const noexcept { return *home_; }
-  /// What it is suspended in, for listings: a guess, and not to be followed, unless the job is known
+  /// What it is suspended in, for listings: a guess, and not to be followed unless the job is known
   /// to be suspended.
   const operation* waiting_in() const noexcept { return waiting_.load(order::relaxed); }
 
   /// A shield hides the job from stop() while it is held. By the job itself only.
   void enter_shield() noexcept { ++shields_; }
-  void leave_shield() noexcept { --shields_; }
+  void leave_shield() noexcept {
+    WEFT_ASSERT(shields_ != 0, "a shield was left that had not been entered");
+    --shields_;
+  }
   bool shielded() const noexcept { return shields_ != 0; }
 
-  /// Operations that are ready at once spend one unit; at zero the job gives way to the others.
+  /// Operations that are ready at once spend one unit each. False: none is left, and the job must
+  /// give way to the others.
   [[nodiscard]] bool spend_budget() noexcept { return budget_ != 0 && budget_-- != 0; }
   void refill_budget(std::uint16_t units) noexcept { budget_ = units; }
 
@@ -160,7 +167,7 @@ class job : public list_hook<registry_tag> {
 
   scheduler* home_;
   void (*run_)(job&) noexcept;
-  atomic<std::uintptr_t> slot_{0};  // see job.cpp
+  atomic<std::uintptr_t> slot_{0};       // see job.cpp
   atomic<operation*> waiting_{nullptr};  // written by the job; read by listings, never followed
   std::uint16_t shields_ = 0;
   std::uint16_t budget_ = 0;

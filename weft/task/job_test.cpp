@@ -171,6 +171,12 @@ TEST_F(job_death_test, finishing_twice_is_loud) {
   EXPECT_DEATH(op.end(false), "finished twice");
 }
 
+TEST_F(job_death_test, leaving_a_shield_too_often_is_loud) {
+  job_.enter_shield();
+  job_.leave_shield();
+  EXPECT_DEATH(job_.leave_shield(), "had not been entered");
+}
+
 TEST_F(job_death_test, waiting_in_two_operations_is_loud) {
   bare_operation first(answer::at_once), second(answer::at_once);
   ASSERT_EQ(job_.arm(first, waiter), job::arm_result::armed);

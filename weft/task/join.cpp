@@ -80,8 +80,8 @@ void join_operation::withdraw() noexcept {
       }
     } else if (seen == join_running) {  // I3
       if (joined_.word_.compare_exchange(
-              seen, WEFT_MUTATE("join.early.ignored", join_withdrawn, join_running),
-              order::relaxed, order::relaxed)) {
+              seen, WEFT_MUTATE("join.early.ignored", join_withdrawn, join_running), order::relaxed,
+              order::relaxed)) {
         return;
       }
     } else {

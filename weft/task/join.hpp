@@ -1,7 +1,7 @@
 // join_state: the hand-off between a job that ends and the one handle that may wait for it.
 //
-// One word, four parties at most: the job's end, the waiter's arrival, a stop of the waiter, and the
-// handle's going away. The job's frame is freed by whoever is last, so there is no reference count.
+// One word, four parties at most: the job's end, the waiter's arrival, a stop of the waiter, and
+// the handle's going away. Whoever is last frees the job's frame, so there is no reference count.
 //
 //   Threads  finish() by the job; start(), drop() by the handle's owner; withdraw() by any stopper
 //   Cost     one exchange to end, one compare-exchange to wait

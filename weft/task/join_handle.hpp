@@ -1,11 +1,12 @@
 // join_handle: the owner's end of a spawned job.
 //
-//   Lifetimes  movable; one owner. Destroyed while the job runs: the job is stopped, and the runtime
-//              waits for its end at shutdown. detach() lets it run on.
+//   Lifetimes  movable; one owner. Destroyed while the job runs: the job is stopped, and the
+//              runtime waits for its end at shutdown. detach() lets it run on
 //   Threads    stop(), done() and id() from any thread that may use the handle; await in one task
 //   Errors     an exception of the job is rethrown to whoever awaits the handle; a job that was
 //              stopped gives weft::error(std::errc::operation_canceled), or outcome_kind::stopped
-//   Cancel     awaiting it: lossless; the job itself runs on and its result stays for a later await
+//   Cancel     awaiting it: lossless; the job itself runs on, and its result stays for a later
+//              await. A result is given once: after it was, awaiting the handle again is a bug
 #pragma once
 
 #include <exception>
@@ -38,7 +39,7 @@ class outcome {
   bool has_value() const noexcept { return kind_ == outcome_kind::value; }
   bool stopped() const noexcept { return kind_ == outcome_kind::stopped; }
   std::exception_ptr exception() const noexcept { return error_; }
-  /// The value; valid if has_value().
+  /// The value, by reference, for as long as this lives; valid if has_value().
   decltype(auto) value() {
     WEFT_ASSERT(has_value(), "the job has no value; look at kind() first");
     if constexpr (!std::is_void_v<T>) return (*value_);
@@ -55,7 +56,8 @@ namespace detail {
 }
 
 template <class T = void>
-class [[nodiscard("a dropped handle stops its job: await it, keep it, or detach() it")]] join_handle {
+class [[nodiscard(
+    "a dropped handle stops its job: await it, keep it, or detach() it")]] join_handle {
  public:
   using value_type = T;
 
@@ -75,6 +77,7 @@ class [[nodiscard("a dropped handle stops its job: await it, keep it, or detach(
   void stop() noexcept { checked().stop(); }
   /// Lets the job run on without an owner; an exception in it goes to the panic policy.
   void detach() noexcept { release(false); }
+  /// Whether the job has ended, and an await would not wait. What it did is visible then.
   bool done() const noexcept { return checked().join.done(); }
   std::uint64_t id() const noexcept { return checked().id; }
   explicit operator bool() const noexcept { return job_ != nullptr; }
@@ -130,7 +133,7 @@ class join_handle<T>::outcome_joiner final
 };
 
 /// Makes a job of f(args...) on `home`; both are decay-copied into it. It is not ready yet: set its
-/// name and id, then launch() it.
+/// name and id, then launch() it. Throws what the copies and the frame's allocation throw.
 template <class F, class... A>
 auto make_job(scheduler& home, F&& f, A&&... args)
     -> detail::root_promise<detail::spawned_value_t<F, A...>>& {
@@ -170,6 +173,7 @@ auto make_awaiting_job(scheduler& home, A& awaitable)
   return detail::run_awaitable<await_result_t<A&&>>(home, &awaitable).promise();
 }
 
+/// From now on the job may run, end, and be gone.
 inline void launch(job& made) noexcept {
   made.home().enlist(made);
   made.home().schedule(made, wake_kind::spawned);

@@ -4,7 +4,9 @@
 //     const auto n = co_await ok(in.read_some(buffer));     // an error ends copy_once with it
 //     ...
 //
-//   In task<result<U>>  the task returns the error; its frame is destroyed as after co_return
+//   In task<result<U>>  the task returns the error. Its locals are destroyed with its frame, by the
+//                       end of the expression that awaits it: later than after co_return, when they
+//                       are gone before the awaiting task goes on
 //   In task<U>          weft::error is thrown, which carries where
 //   Cost                no frame, no exception on the result path
 //   Cancel              as what is awaited
@@ -105,7 +107,8 @@ class ok_result final {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> outer) noexcept {
     static_assert(weft_promise<P>, "ok() can be awaited in a weft::task only");
     constexpr end_with_error end = ender_of<P>();
-    if constexpr (end == nullptr) return outer;
+    if constexpr (end == nullptr)
+      return outer;
     else {
       end(outer.promise(), result_.error());
       return outer.promise().parent()->handle();

@@ -8,7 +8,8 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
   promise_base* p = &innermost;
   while (p->edge_ == nullptr) {
     promise_base* const parent = p->parent_;
-    WEFT_ASSERT(parent != nullptr, "a stop found no boundary; was a task awaited outside of a job?");
+    WEFT_ASSERT(parent != nullptr,
+                "a stop found no boundary; was a task awaited outside of a job?");
     if (p->owned_at_ != nullptr) {  // a task's frame; a relay is part of the frame above it
       *p->owned_at_ = nullptr;
       p->handle().destroy();

@@ -2,8 +2,9 @@
 // of, and, at a boundary, where a stop ends.
 //
 // Tasks awaited inside a job are nested calls by symmetric transfer: no queue, no atomic, no
-// reference count. A stopped job unwinds by destroying frames: unwind() finds the nearest boundary,
-// resumes it, and the boundary destroys what is inside it, innermost frame first. Nothing is thrown.
+// reference count. A stopped job unwinds by destroying frames: unwind() destroys them from the
+// innermost one up to the nearest boundary, which it resumes, and which destroys the last, its own.
+// Nothing is thrown.
 #pragma once
 
 #include <concepts>
@@ -47,8 +48,8 @@ class promise_base {
     job_ = parent.job_;
     edge_ = edge;
   }
-  /// `address` is where the task that owns this frame keeps it; a stop that destroys the frame clears
-  /// it. The task is immovable, so the place stays.
+  /// `address` is where the task that owns this frame keeps it; a stop that destroys the frame
+  /// clears it. The task is immovable, so the place stays.
   void owned_at(void** address) noexcept { owned_at_ = address; }
   /// This coroutine is the outermost of `owner`.
   void become_root(job& owner) noexcept { job_ = &owner; }
@@ -72,13 +73,13 @@ class promise_base {
 template <class P>
 concept weft_promise = std::derived_from<P, promise_base> && alignof(P) <= 2 * sizeof(void*);
 
-/// The job of `innermost` was stopped: destroys the frames below the nearest boundary's own, innermost
-/// first and one by one (a deep chain needs no deep stack), and gives what to resume: the boundary.
-/// Called from await_suspend it destroys the caller's frame: return its result and touch nothing.
+/// The job of `innermost` was stopped: destroys the frames below the nearest boundary's own,
+/// innermost first and one by one (a deep chain needs no deep stack). Result: what to resume, the
+/// boundary. Called from await_suspend it destroys the caller's frame: return it and touch nothing.
 std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
 
 /// For await_suspend: `op` is done at once. Goes straight on while the job has budget, else gives
-/// way to the other jobs first.
+/// way to the other jobs first. It does not look for a stop: what is done is not undone.
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept;
 
 /// What a coroutine resumes when `op`, from which its job was woken, has ended.

@@ -1,4 +1,4 @@
-// root: the outermost coroutine of a spawned job: it holds the function, its arguments, the job's
+// root: the outermost coroutine of a spawned job. It holds the function, its arguments, the job's
 // control block and the result in one frame, and is where a stop of the job ends.
 #pragma once
 
@@ -17,7 +17,8 @@ namespace weft::detail {
 /// The untyped part of a root: what a join_handle and a scheduler need to know of it.
 class root_job : public job {
  public:
-  root_job(scheduler& home, promise_base& promise) noexcept : job(home, &run_root), promise_(promise) {
+  root_job(scheduler& home, promise_base& promise) noexcept
+      : job(home, &run_root), promise_(promise) {
     promise.become_root(*this);
     census_add(census_kind::jobs, 1);
   }

@@ -1,5 +1,5 @@
-// shield_scope: while one exists, its job does not see a stop; it sees it afterwards, at its next await.
-// For what must finish: closing, joining, handing back.
+// shield_scope: while one exists, its job does not see a stop; it sees it afterwards, at its next
+// await. For what must finish: closing, joining, handing back.
 //
 //   Threads  made and destroyed by the job itself, in one frame
 //   Note     a job that was stopped before may wait again inside

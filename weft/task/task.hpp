@@ -72,11 +72,10 @@ class result_slot {
       std::rethrow_exception(std::move(e));
     }
     WEFT_ASSERT(state_ == state::value, "a task's result was taken twice, or before it had one");
-    if constexpr (std::is_void_v<T>) {
-      clear();
-    } else if constexpr (std::is_reference_v<T>) {
+    const clearing afterwards(*this);
+    if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
-    } else {
+    } else if constexpr (!std::is_void_v<T>) {
       return static_cast<T>(std::move(value_));
     }
   }
@@ -95,6 +94,17 @@ class result_slot {
 
  private:
   enum class state : unsigned char { empty, value, error };
+  /// Also when moving the value out throws.
+  class clearing {
+   public:
+    explicit clearing(result_slot& s) noexcept : slot_(s) {}
+    ~clearing() { slot_.clear(); }
+    clearing(const clearing&) = delete;
+    clearing& operator=(const clearing&) = delete;
+
+   private:
+    result_slot& slot_;
+  };
   union {
     stored value_;
     std::exception_ptr error_;
@@ -205,8 +215,9 @@ namespace detail {
 
 template <class T>
 task<T> task_promise<T>::get_return_object() noexcept {
-  static_assert(weft_promise<task_promise<T>>,
-                "a task's result must not be aligned to more than 16 bytes; return a pointer to it");
+  static_assert(
+      weft_promise<task_promise<T>>,
+      "a task's result must not be aligned to more than 16 bytes; return a pointer to it");
   return task<T>(std::coroutine_handle<task_promise<T>>::from_promise(*this));
 }
 inline task<void> task_promise<void>::get_return_object() noexcept {

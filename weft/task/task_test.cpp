@@ -401,6 +401,25 @@ TEST_F(task_test, stopped_joiner_leaves_the_job_running) {
   EXPECT_EQ(second.outcome().value(), 1);
 }
 
+TEST_F(task_test, result_is_given_once) {
+  auto& root = make_job(executor, twice, 2);
+  join_handle<int> handle(root);
+  launch(root);
+  auto join = [](join_handle<int>& h) -> task<int> {
+    const int v = co_await h;
+    co_return v;
+  };
+  auto first = start(executor, join, std::ref(handle));
+  executor.run_until_idle();
+  EXPECT_EQ(first.outcome().value(), 4);
+  EXPECT_DEATH(
+      {
+        auto second = start(executor, join, std::ref(handle));
+        executor.run_until_idle();
+      },
+      "taken twice");
+}
+
 // --- depth ---
 
 #if WEFT_TSAN || WEFT_ASAN

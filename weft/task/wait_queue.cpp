@@ -285,8 +285,7 @@ void wait_queue::wake_all() noexcept {
 
 // --- taking back ---
 
-/// True: it was in the queue and is out, and the caller's to end. Only when it was surely
-/// published.
+/// True: it was in the queue, is out, and the caller's to end. Only when it was surely published.
 bool wait_queue::remove(waiter& w) noexcept {
   std::uintptr_t seen = as_word(w);
   if (word_.compare_exchange(seen, word_empty, order::relaxed, order::relaxed)) return true;

@@ -70,8 +70,8 @@ class wait_queue {
 
   /// The oldest, or nullptr. It is the caller's to fill and to wake(), which must happen.
   [[nodiscard]] waiter* take_one() noexcept;
-  /// The oldest, if there is one and may_leave(waiter&) says so. Called under the lock: look, no
-  /// more.
+  /// The oldest, if there is one and may_leave(waiter&) says so. That is called under the lock: let
+  /// it look, and do no more.
   template <class MayLeave>
   [[nodiscard]] waiter* take_one_if(MayLeave may_leave) noexcept {
     waiter* const front = lock_front();

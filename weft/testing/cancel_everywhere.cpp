@@ -70,11 +70,13 @@ void require_same_census(const census& before, const census& after, stop_when wh
     return;
   }
   std::fprintf(stderr,
-               "weft: something is left after a stop %s await %u: frames %+ld, jobs %+ld, descriptors "
-               "%+ld, timers %+ld, threads %+ld\n",
-               when == stop_when::before ? "before" : "in", at, after.frames - before.frames,
-               after.jobs - before.jobs, after.fds - before.fds, after.timers - before.timers,
-               after.threads - before.threads);
+               "weft: something is left after %s %u: frames %+ld, jobs %+ld, descriptors %+ld, "
+               "timers %+ld, threads %+ld\n",
+               when == stop_when::never    ? "a run without a stop, await"
+               : when == stop_when::before ? "a stop before await"
+                                           : "a stop in await",
+               at, after.frames - before.frames, after.jobs - before.jobs, after.fds - before.fds,
+               after.timers - before.timers, after.threads - before.threads);
   std::abort();
 }
 

@@ -2,8 +2,8 @@
 // just before the await begins, once when it has begun. Needs a build with WEFT_CENSUS.
 //
 //   const auto seen = testing::cancel_everywhere(
-//       [](virtual_runtime& rt) { return rt.spawn(scenario); },      // starts it, on the worker
-//       [](bool stopped) { ... });                                   // what must hold after each run
+//       [](virtual_runtime& rt) { return rt.spawn(scenario); },  // starts it, on the worker
+//       [](bool stopped) { ... });                               // what must hold after each run
 //   EXPECT_GT(seen.stopped, 0u);
 //
 // After each run nothing may be alive that was not before: frames, jobs, descriptors, timers and
@@ -22,7 +22,7 @@
 namespace weft::testing {
 
 struct cancel_report {
-  unsigned awaits = 0;     // in a run that is left alone
+  unsigned awaits = 0;  // in a run that is left alone
   unsigned runs = 0;
   unsigned stopped = 0;    // runs that ended by the stop
   unsigned completed = 0;  // runs in which completion won

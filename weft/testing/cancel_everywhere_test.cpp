@@ -75,10 +75,12 @@ task<> everything(int& balance) {
   held b(balance);
   const int joined = co_await beside;
   EXPECT_EQ(joined, 3);
-  auto other = spawn([](int& n) -> task<> {
-    held c(n);
-    co_await sleep_for(1h);
-  }, std::ref(balance));
+  auto other = spawn(
+      [](int& n) -> task<> {
+        held c(n);
+        co_await sleep_for(1h);
+      },
+      std::ref(balance));
   co_await yield_now();
   other.stop();
   auto o = co_await other.outcome();

@@ -1,6 +1,6 @@
-// virtual_time: a runtime whose clock stands still while anything can run, and jumps to the next timer
-// when nothing can. A test of an hour takes a millisecond, and its numbers are exact. Time passes only
-// inside block_on(), and while the runtime is being destroyed.
+// virtual_time: a runtime whose clock stands still while anything can run, and jumps to the next
+// timer when nothing can. A test of an hour takes a millisecond, and its numbers are exact. Time
+// passes only inside block_on(), and while the runtime is being destroyed.
 //
 //   testing::virtual_runtime rt;
 //   rt.block_on(scenario());            // sleep_for(1h) inside: no waiting
@@ -19,7 +19,7 @@
 namespace weft::testing {
 
 struct virtual_options {
-  std::uint64_t seed = 1;           // of the scheduler's choices: the same one, the same run
+  std::uint64_t seed = 1;             // of the scheduler's choices: the same one, the same run
   std::chrono::nanoseconds start{0};  // what the clock shows at first
   driver io = driver::automatic;
 };

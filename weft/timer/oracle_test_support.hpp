@@ -40,7 +40,8 @@ class timer_oracle {
     slot& s = slots_[i];
     if (!s.armed) return;
     const bool done = set_.cancel(s);
-    WEFT_ASSERT(done != s.taken, "cancel() of an armed timer said that it had fired, or the reverse");
+    WEFT_ASSERT(done != s.taken,
+                "cancel() of an armed timer said that it had fired, or the reverse");
     if (s.taken) return;
     s.armed = false;
     order_.erase(s.at);
@@ -150,12 +151,17 @@ class timer_oracle {
     rng& random = *o.random_;
     const unsigned other = random.below(static_cast<std::uint32_t>(o.slots_.size()));
     switch (random.below(4)) {
-      case 0: o.arm(index, saturating_add_ns(o.now_, distance(random))); break;
-      case 1: o.cancel(other); break;
+      case 0:
+        o.arm(index, saturating_add_ns(o.now_, distance(random)));
+        break;
+      case 1:
+        o.cancel(other);
+        break;
       case 2:
         if (!o.armed(other)) o.arm(other, saturating_add_ns(o.now_, distance(random)));
         break;
-      default: break;
+      default:
+        break;
     }
   }
 

@@ -1,6 +1,6 @@
 // Protocol
 //   An entry's state changes under the lock only:
-//     idle -> armed -> fired            arm, advance
+//     idle, fired -> armed -> fired     arm, advance
 //     armed -> idle                     cancel: true
 //     idle -> cancelled_early -> idle   cancel before arm; arm: false
 //   I1  What advance() took out as `fired` is touched by nobody else until its fire() is called: a
@@ -8,10 +8,10 @@
 //   I2  next_ns_ is never later than the next deadline when the lock is free.
 //   P1  the lock: entry contents, arm -> cancel, advance.
 //
-// Why a lock, where the first design had one compare-exchange on the timer's state: a cancel from
-// another thread must take the entry out of its slot before the frame that holds it goes away. Without
-// a lock only the owner can do that, so every timeout whose job was stolen would wait for a round trip
-// to the worker that armed it. An uncontended lock costs 6 ns.
+// Rejected: one compare-exchange on the timer's state. A cancel from another thread must take the
+// entry out of its slot before the frame that holds it goes away. Without a lock only the owner can
+// do that, so every timeout whose job was stolen would wait for a round trip to the worker that
+// armed it. An uncontended lock costs 6 ns.
 #include "weft/timer/timer_set.hpp"
 
 #include "weft/base/assert.hpp"
@@ -32,15 +32,14 @@ timer_set::~timer_set() {
   WEFT_ASSERT(size() == 0, "a timer set was destroyed with timers in it; cancel them first");
 }
 
-/// The wheel knows ticks; within one, the order is made here: outside the lock, by merging sorted runs.
+/// The wheel knows ticks. Within one the order is made here, by merging runs, outside of the lock.
 void timer_set::sort(wheel::list& due) noexcept {
   constexpr int runs_max = 64;  // the i-th holds about 2^i entries
   const auto merge = [](wheel::list& older, wheel::list& newer) {
     wheel::list merged;
     while (!older.empty() && !newer.empty()) {
       // Equal ones: the older first.
-      wheel::list& from =
-          newer.front().deadline_ns_ < older.front().deadline_ns_ ? newer : older;
+      wheel::list& from = newer.front().deadline_ns_ < older.front().deadline_ns_ ? newer : older;
       merged.push_back(from.pop_front());
     }
     merged.splice_back(older);
@@ -80,14 +79,15 @@ void timer_set::sort(wheel::list& due) noexcept {
 void timer_set::note_next() noexcept {
   const std::uint64_t tick = wheel_.next_tick();
   constexpr std::uint64_t last = static_cast<std::uint64_t>(INT64_MAX / tick_ns);
-  next_ns_.store(tick > last ? never_ns : static_cast<std::int64_t>(tick) * tick_ns, order::relaxed);
+  next_ns_.store(tick > last ? never_ns : static_cast<std::int64_t>(tick) * tick_ns,
+                 order::relaxed);
   size_.store(wheel_.size(), order::relaxed);
 }
 
 bool timer_set::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
   spin_guard guard(lock_);
-  if (WEFT_MUTATE("timer.arm.ignores_cancel", entry.state_.get() == timer_entry::state::cancelled_early,
-                  false)) {
+  if (WEFT_MUTATE("timer.arm.ignores_cancel",
+                  entry.state_.get() == timer_entry::state::cancelled_early, false)) {
     entry.state_.set(timer_entry::state::idle);
     return false;
   }

@@ -1,5 +1,5 @@
-// timer_set: arm, cancel and fire in all orders. Each timer ends exactly once, and what fire and the
-// one who cancelled do afterwards does not meet.
+// timer_set: arm, cancel and fire in all orders. Each timer ends exactly once, and what fire and
+// the one who cancelled do afterwards does not meet.
 // model-sources: weft/timer/timer_set.cpp weft/timer/wheel.cpp
 #include "weft/timer/timer_set.hpp"
 

@@ -91,7 +91,8 @@ TEST(timer_set_stress, each_timer_is_fired_or_cancelled_and_never_both) {
   for (std::thread& t : users) t.join();
   over.store(true, order::release);
   owner.join();
-  EXPECT_EQ(armed.load(order::relaxed), cancelled.load(order::relaxed) + waited.load(order::relaxed));
+  EXPECT_EQ(armed.load(order::relaxed),
+            cancelled.load(order::relaxed) + waited.load(order::relaxed));
   EXPECT_EQ(fired, waited.load(order::relaxed));
   EXPECT_EQ(set.size(), 0u);
   EXPECT_GT(fired, 0u);

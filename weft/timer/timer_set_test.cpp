@@ -80,8 +80,8 @@ TEST(timer_set, the_past_and_negative_deadlines_are_at_once_and_never_is_never) 
 TEST(timer_set, last_deadline_before_never_does_not_overflow) {
   timer_set set;
   alarm a, b;
-  ASSERT_TRUE(set.arm(a, INT64_MAX - 1));           // its tick is beyond the clock's end
-  ASSERT_TRUE(set.arm(b, INT64_MAX / ms * ms));     // the last tick
+  ASSERT_TRUE(set.arm(a, INT64_MAX - 1));        // its tick is beyond the clock's end
+  ASSERT_TRUE(set.arm(b, INT64_MAX / ms * ms));  // the last tick
   EXPECT_EQ(set.advance(INT64_MAX), 1u);
   EXPECT_EQ(b.fires, 1);
   EXPECT_TRUE(set.cancel(a));

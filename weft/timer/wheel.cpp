@@ -1,8 +1,8 @@
 // Invariants, whenever no member function runs
 //   I1  An entry at level L has the same bytes as now_ above L, and a greater byte L.
 //   I2  An occupied bit is set if and only if its slot's list is not empty.
-//   I3  So the first occupied slot of the lowest occupied level is the earliest event of the wheels,
-//       and everything in overflow_ is later than that.
+//   I3  So the first occupied slot of the lowest occupied level is the earliest event of the
+//       wheels, and everything in overflow_ is later than that.
 //   I4  No tick in overflow_ is before overflow_from_; with removals it may become too early, which
 //       costs one vain look at the list. Searching for the earliest instead would make insert and
 //       remove O(n) for who has nothing but very late timers.
@@ -61,7 +61,9 @@ wheel::event wheel::next_event() const noexcept {
       std::uint64_t bits = occupied_[level][word];
       if (word == current / word_bits) {
         // I1: only slots after the current one are in use.
-        bits &= current % word_bits == word_bits - 1 ? 0 : ~std::uint64_t{0} << (current % word_bits + 1);
+        bits &= current % word_bits == word_bits - 1
+                    ? 0
+                    : ~std::uint64_t{0} << (current % word_bits + 1);
       }
       if (bits == 0) continue;
       const unsigned slot = word * word_bits + static_cast<unsigned>(std::countr_zero(bits));
@@ -75,9 +77,7 @@ wheel::event wheel::next_event() const noexcept {
   return event{no_tick, past_place};
 }
 
-std::uint64_t wheel::next_tick() const noexcept {
-  return past_.empty() ? next_event().tick : now_;
-}
+std::uint64_t wheel::next_tick() const noexcept { return past_.empty() ? next_event().tick : now_; }
 
 void wheel::settle(list& moved, list& due) noexcept {
   while (!moved.empty()) {

@@ -1,13 +1,13 @@
 // wheel: deadlines by the millisecond in four wheels of 256 slots and a list for what is later.
 //
-// A pure structure: time comes in as an argument, in ticks (milliseconds). An entry stands in the level
-// of the highest byte in which its tick differs from now, in the slot that this byte names; when now
-// reaches a slot of a higher level its entries move down. So what a level holds is later than all that
-// the levels below it hold, and the first occupied slot is the next event.
+// A pure structure: time comes in as an argument, in ticks (milliseconds). An entry stands in the
+// level of the highest byte in which its tick differs from now, in the slot that this byte names;
+// when now reaches a slot of a higher level its entries move down. So what a level holds is later
+// than all that the levels below it hold, and the first occupied slot is the next event.
 //
 //   Threads  none of its own (timer_set puts a lock around it)
 //   Cost     insert and remove O(1), no allocation; each entry moves down at most four times
-//   Never early. Equal ticks leave in the order in which they were inserted.
+//   Order    never early; equal ticks leave in the order in which they were inserted
 //   After    Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987)
 #pragma once
 
@@ -44,9 +44,10 @@ class wheel {
   using list = intrusive_list<timer_entry, timer_tag>;
   static constexpr std::uint64_t no_tick = UINT64_MAX;
 
-  /// The entry fires at the first advance() to `tick` or later; one that is in the past, at the next;
-  /// one at no_tick, never.
+  /// The entry is due at the first advance() to `tick` or later; one in the past, at the next; one
+  /// at no_tick, never.
   void insert(timer_entry& entry, std::uint64_t tick) noexcept;
+  /// It must be in here.
   void remove(timer_entry& entry) noexcept;
   /// Moves now on (never back) and appends what has become due to `due`, earliest first.
   void advance(std::uint64_t now, list& due) noexcept;
@@ -75,9 +76,9 @@ class wheel {
   std::uint64_t size_ = 0;
   std::uint64_t occupied_[levels][slots / word_bits] = {};
   list slot_[levels * slots];
-  list overflow_;  // differs from now above the fourth byte
-  list past_;      // due at the next advance
-  list never_;     // at no_tick
+  list overflow_;                          // differs from now above the fourth byte
+  list past_;                              // due at the next advance
+  list never_;                             // at no_tick
   std::uint64_t overflow_from_ = no_tick;  // not after any tick in overflow_
 };
 

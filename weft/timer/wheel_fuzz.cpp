@@ -1,6 +1,6 @@
-// The wheel through timer_set, driven by bytes, beside the oracle: every difference is an assertion.
-// An operation is a byte: what (2 bits), which timer (6 bits); arm and advance take a distance after
-// it: a shift (1 byte, its top bit a sign) and a mantissa (2 bytes), so that every border is near.
+// The wheel through timer_set, driven by bytes, beside the oracle, which asserts that they agree.
+// An operation is a byte: what (2 bits), which timer (6 bits). Arm and advance take a distance
+// after it: a shift (1 byte, its top bit a sign) and a mantissa (2 bytes); every border is near.
 #include <cstddef>
 #include <cstdint>
 
@@ -47,8 +47,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           oracle.arm(timer, weft::saturating_add_ns(oracle.now(), in.distance()));
         }
         break;
-      case 1: oracle.cancel(timer); break;
-      case 2: oracle.advance(weft::saturating_add_ns(oracle.now(), in.distance())); break;
+      case 1:
+        oracle.cancel(timer);
+        break;
+      case 2:
+        oracle.advance(weft::saturating_add_ns(oracle.now(), in.distance()));
+        break;
       default:
         if (oracle.next_deadline_ns() != weft::never_ns) oracle.advance(oracle.next_deadline_ns());
         break;

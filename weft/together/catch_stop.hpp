@@ -2,8 +2,9 @@
 //
 //   const auto n = co_await catch_stop(count_for_ever());    // std::nullopt: it was stopped
 //
-//   Cancel  a stop of the job ends here: what is inside is destroyed, innermost frame first, and the
-//           caller goes on. The job stays stopped: its next await ends it, unless it is in a shield.
+//   Cancel  a stop of the job ends here: what is inside is destroyed, innermost frame first, and
+//           the caller goes on. The job stays stopped: its next await outside of a shield ends it
+//   Errors  an exception of the awaitable is rethrown
 //   Cost    no frame, no allocation
 #pragma once
 

@@ -1,6 +1,7 @@
 // Protocol
-// Two parties look at the operation: the branch's end (joined) and the timer (fired). parties_ counts
-// them, and the last one finishes the operation. A timer that was cancelled takes its count with it.
+//   Two parties look at the operation: the branch's end (joined) and the timer (fired). parties_
+//   counts them, and the last one finishes the operation. A timer that was cancelled takes its
+//   count with it.
 //   I1  The branch's frame lives until the operation was finished and its owner dropped it: fired()
 //       and withdraw() may stop it at any time before that.
 //   I2  The outer job is reported as stopped only if the branch was, and not by the clock. What had
@@ -32,9 +33,7 @@ std::coroutine_handle<> timeout_operation::start_branch(promise_base& waiter,
   return first;
 }
 
-void timeout_operation::joined() noexcept {
-  leave(armed_in_->cancel(*this) ? 2 : 1);
-}
+void timeout_operation::joined() noexcept { leave(armed_in_->cancel(*this) ? 2 : 1); }
 
 void timeout_operation::fired(timer_entry& entry) noexcept {
   auto& self = static_cast<timeout_operation&>(entry);

@@ -3,12 +3,12 @@
 //   const auto n = co_await timeout(5s, stream.read_some(buffer));
 //   if (!n) { ... n.error() == errc::timed_out, or what the read failed with ... }
 //
-// The awaitable runs as a branch: a job of its own, started at once on the same worker. When the time
-// is over the branch is stopped, and its end is awaited: nothing of it is alive afterwards. If it had
-// completed after all, completion wins and its value is given.
+// The awaitable runs as a branch: a job of its own, started at once on the same worker. When the
+// time is over the branch is stopped, and its end is awaited: nothing of it is alive afterwards. If
+// it had completed after all, completion wins and its value is given.
 //
 //   Result   result<T>; where the awaitable gives a result<T> itself, the two are one
-//   Errors   errc::timed_out
+//   Errors   errc::timed_out; an exception of the awaitable is rethrown
 //   Cancel   the stop passes to the branch, whose end is awaited: as lossless as what is inside
 //   Cost     one pooled frame; the timer lives in the waiting frame
 //   Protocol timeout.cpp
@@ -39,7 +39,8 @@ class timeout_operation : public join_operation, private timer_entry {
   ~timeout_operation() = default;
 
   /// Starts the branch in the place of the waiter; `first` is its frame.
-  std::coroutine_handle<> start_branch(promise_base& waiter, std::coroutine_handle<> first) noexcept;
+  std::coroutine_handle<> start_branch(promise_base& waiter,
+                                       std::coroutine_handle<> first) noexcept;
   /// Valid after the end: the time was over before the branch had a result.
   bool timed_out() const noexcept { return branch_.was_stopped; }
   bool launched() const noexcept { return launched_; }
@@ -82,8 +83,8 @@ class timeout_await final {
     std::coroutine_handle<> start(promise_base& waiter) noexcept {
       return start_branch(waiter, branch_.promise_base::handle());
     }
-    using timeout_operation::timed_out;
     using timeout_operation::launched;
+    using timeout_operation::timed_out;
 
    private:
     root_promise<T>& branch_;
@@ -130,7 +131,8 @@ class timeout_await final {
 
 }  // namespace detail
 
-/// Awaits `awaitable` for at most `d`, counted from the await.
+/// Awaits `awaitable` for at most `d`, counted from the await. With no time at all (zero or less)
+/// it still runs to its first wait, and what is ready by then is given.
 template <class Rep, class Period, class A>
 [[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d,
                                           A&& awaitable WEFT_LIFETIMEBOUND) {

@@ -19,7 +19,7 @@
 namespace weft::model {
 
 // The words of namespace scope. Their number is their place here; each execution starts with the
-// values that they were constructed with, whatever happened to them outside.
+// values that stand here, and leaves them as they are.
 std::vector<std::uint64_t>& static_words() {
   static std::vector<std::uint64_t> words;
   return words;

@@ -441,8 +441,7 @@ WEFT_MODEL_TEST(litmus, narrow_words_wrap, model::never("bug")) {
   model.run();
   model.check(x.load(order::relaxed) == 255, "eight bits have more than 256 values");
 }
-// A strong compare-exchange may fail because it reads an old value; it then acquires no more than
-// that.
+// A strong compare-exchange may fail because it reads an old value, and then acquires only that.
 WEFT_MODEL_TEST(litmus, failed_cas_may_be_stale, model::reaches("stale", "newest")) {
   atomic<int> x(0), y(0);
   model.thread([&] {

@@ -1,6 +1,6 @@
 // The main of each model executable: runs its models at rising bounds, then their mutants, and
-// prints a table. A lower bound finds a bug in a fraction of the time, and what stays is a proof at
-// the highest.
+// prints a table. A lower bound finds a bug in a fraction of the time; what passes the highest is
+// proved for it.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

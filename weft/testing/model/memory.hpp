@@ -7,8 +7,8 @@
 //   A thread    three views: what it knows; what an acquire fence would add; what a release fence
 //               froze for its later relaxed stores
 //   The world   one view S that seq_cst fences and accesses read and raise, in the order in which
-//               they happen. It carries words only, no clocks: a seq_cst fence alone orders no
-//               plain access
+//               they happen. It carries words only, no clocks: a seq_cst fence alone orders
+//               accesses to atomics, never to plain variables
 //
 // What it does not show (the gaps, each stated by a litmus test where it can be):
 //   G1  load buffering: a load never returns a value that is written later
@@ -70,8 +70,7 @@ class memory {
   std::uint64_t peek(unsigned location, int age);
   std::uint64_t read(int t, unsigned location, order o, int age);
   void write(int t, unsigned location, std::uint64_t value, order o);
-  /// Reads the newest and appends `value` as one step: part of the release sequence of what it
-  /// read.
+  /// Reads the newest and appends `value` in one step, in the release sequence of what it read.
   void read_and_write(int t, unsigned location, std::uint64_t value, order o);
   void fence(int t, order o);
   void heavy_fence(int t, int thread_count);

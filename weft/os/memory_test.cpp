@@ -1,61 +1,18 @@
-// signals, fd, memory, error.
-#include "weft/os/signals.hpp"
+// memory, fd, error.
+#include "weft/os/memory.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "weft/base/census.hpp"
 #include "weft/os/error.hpp"
-#include "weft/os/memory.hpp"
-#include "weft/os/thread.hpp"
+#include "weft/os/fd.hpp"
 
 namespace weft::os {
 namespace {
-
-void mine(int) {}
-
-TEST(os_signals, come_through_the_pipe_and_leave_no_trace) {
-  struct sigaction own{};
-  own.sa_handler = &mine;
-  struct sigaction original{};
-  ASSERT_EQ(::sigaction(SIGTERM, &own, &original), 0);
-  {
-    auto pipe = signal_pipe::open();
-    ASSERT_TRUE(pipe);
-    EXPECT_EQ(pipe->take(), 0);
-    ::raise(SIGINT);
-    ::raise(SIGTERM);
-    EXPECT_EQ(pipe->take(), SIGINT);
-    EXPECT_EQ(pipe->take(), SIGTERM);
-    EXPECT_EQ(pipe->take(), 0);
-    EXPECT_EQ(signal_pipe::open().error(), std::errc::device_or_resource_busy);
-    for (int i = 0; i < 100'000; ++i) ::raise(SIGINT);  // more than a pipe holds: no one waits
-  }
-  struct sigaction now{};
-  ASSERT_EQ(::sigaction(SIGTERM, &original, &now), 0);
-  EXPECT_EQ(now.sa_handler, &mine);
-  EXPECT_TRUE(signal_pipe::open());  // and again
-}
-
-TEST(os_signals, end_while_they_strike_on_other_threads) {
-  struct sigaction own{}, original{};
-  own.sa_handler = &mine;
-  ASSERT_EQ(::sigaction(SIGINT, &own, &original), 0);
-  atomic<bool> over{false};
-  auto striker = thread::start("striker", 0, [](void* raw) {
-    auto& end = *static_cast<atomic<bool>*>(raw);
-    while (!end.load(order::relaxed)) ::raise(SIGINT);
-  }, &over);
-  ASSERT_TRUE(striker);
-  for (int i = 0; i < 500; ++i) EXPECT_TRUE(signal_pipe::open());
-  over.store(true, order::relaxed);
-  striker->join();
-  ::sigaction(SIGINT, &original, nullptr);
-}
 
 TEST(os_fd, counts_and_closes_once) {
   const long before = live_census().fds;
