@@ -30,9 +30,15 @@ result<std::vector<directory_entry>> directory::blocking_list(const file& folder
   std::vector<directory_entry> entries;
   entries.reserve(names->size());
   for (auto& entry : *names) {
-    // Size and time need the thing itself; what cannot be opened is shown without.
+    // Size and time need the thing itself; what cannot be opened is shown without. Nothing else is
+    // opened: a device may act on it, and the writer that waits for a pipe's reader would go on.
     file_info info;
     info.kind = entry.kind;
+    const bool plain = entry.kind == file_kind::regular || entry.kind == file_kind::directory;
+    if (!plain) {
+      entries.push_back({std::move(entry.name), info});
+      continue;
+    }
     if (auto opened = os::open_beneath(number, entry.name)) {
       if (const auto i = os::stat(opened->get())) info = from_system(*i);
     }

@@ -21,8 +21,8 @@ using file_kind = os::file_kind;
 
 struct file_info {
   file_kind kind = file_kind::other;
-  std::uint64_t size = 0;         // bytes
-  std::int64_t modified_ns = 0;   // since 1970
+  std::uint64_t size = 0;        // bytes
+  std::int64_t modified_ns = 0;  // since 1970
   std::uint64_t inode = 0;
 };
 
@@ -40,7 +40,8 @@ class file {
   const os::fd& descriptor() const noexcept { return fd_; }
 
   /// Blocking: reads until `to` is full or the file ends.
-  result<std::size_t> blocking_read_at(std::span<std::byte> to, std::uint64_t offset) const noexcept {
+  result<std::size_t> blocking_read_at(std::span<std::byte> to,
+                                       std::uint64_t offset) const noexcept {
     return os::read_at(fd_.get(), to.data(), to.size(), offset);
   }
 
@@ -57,7 +58,8 @@ class directory {
   static result<directory> blocking_open(const std::string& path);
   /// Blocking. `relative` names something at or below this folder: nothing leads out of it.
   result<file> blocking_open_beneath(const std::string& relative) const;
-  /// Blocking. What a folder that was opened beneath contains, by name.
+  /// Blocking. What a folder that was opened beneath contains, by name. Size and time are given of
+  /// files and folders that can be opened beneath it, else 0.
   static result<std::vector<directory_entry>> blocking_list(const file& folder);
 
  private:

@@ -10,8 +10,7 @@
 //   Cancel   A withdrawn operation ends only after the kernel let go of its buffer. If the call had
 //            already happened, completion wins and its result is delivered.
 //   Errors   EINTR, EAGAIN after readiness, SIGPIPE and short counts are dealt with here and
-//   nowhere
-//            else: an answer is a result a user can act upon.
+//            nowhere else: an answer is a result a user can act upon.
 #pragma once
 
 #include <cstddef>
@@ -76,8 +75,7 @@ class io_handle {
 class io_operation : public operation {
  public:
   io_code code{};
-  bool whole =
-      false;  // receive, send, send_vector: not done before all of it is (or end, or error)
+  bool whole = false;  // receive, send, send_vector: not done before all of it is (or end, error)
   io_handle* handle = nullptr;
   void* buffer = nullptr;
   std::size_t length = 0;
@@ -140,8 +138,7 @@ class driver {
   virtual void withdraw(io_operation& op) noexcept = 0;
 
   /// Completes what is ready, waiting until `deadline_ns` (monotonic; 0: not at all; never_ns) for
-  /// the first. Returns the number of operations completed; 0 also after wake(). Threads: the
-  /// owner.
+  /// the first. Result: how many operations ended; 0 also after wake(). Threads: the owner.
   virtual unsigned wait(std::int64_t deadline_ns) noexcept = 0;
   /// Makes the wait() in progress, or else the next one, return at once. Threads: any.
   virtual void wake() noexcept = 0;

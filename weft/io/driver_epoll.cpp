@@ -1,25 +1,22 @@
 // Who does what
 //   submit     tries the call; if it says "not yet": reserves the direction, arms the operation in
-//   its
-//              job, sees to it that somebody's epoll watches the descriptor, and leaves the
+//              its job, sees to it that somebody's epoll watches the descriptor, and leaves the
 //              operation in the source's word.
 //   wait       takes events; for each direction that one tells of, takes the operation out of the
-//   word
-//              (or leaves a note for a submitter who is just trying), tries the call, completes it.
-//              The descriptor's home may be another processor than the operation's submitter.
+//              word (or leaves a note for a submitter who is just trying), tries the call,
+//              completes it. The descriptor's home may be another processor than the operation's
+//              submitter.
 //   withdraw   takes the operation out of the word and ends it, or leaves its wish with whoever
 //              holds it.
 // The words and why nothing is lost: source.hpp. On top of it:
 //   I4  home is set before EPOLL_CTL_ADD. Who finds it set may arm and leave: edge-triggered ADD
-//   reports
-//       what is ready at that moment, so readiness between his try and the ADD is told. If the ADD
-//       is refused, home is cleared and then both directions get an event: a submitter that still
-//       holds its operation comes back to register for itself, an armed one is told the error.
-//   I5  A driver with a watched source is not idle, so its worker sleeps in wait(), never beside
-//   it. P4  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
-//   before.
-//       The bell is rung at most once per clearing; a ring that finds rung_ set is seen by the
-//       wait() that is about to clear it, which returns then.
+//       reports what is ready at that moment, so readiness between his try and the ADD is told. If
+//       the ADD is refused, home is cleared and then both directions get an event: a submitter that
+//       still holds its operation comes back to register for itself, an armed one gets the error.
+//   I5  A driver with a watched source is not idle, so its worker sleeps only in wait().
+//   P4  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
+//       before. The bell is rung at most once per clearing; a ring that finds rung_ set is seen by
+//       the wait() that is about to clear it, which returns then.
 //   A late event of a closed descriptor meets a source of another generation, or in the worst case
 //   causes a vain try: every try asks the kernel, none trusts the event.
 // Rejected: registering at attach() (all of a listener's connections would be watched by the one
@@ -134,8 +131,7 @@ void epoll_driver::detach(void* state, int fd) noexcept {
   source& s = *static_cast<source*>(state);
   if (driver* home = s.home.exchange(nullptr, order::acquire)) {
     auto& watcher = *static_cast<epoll_driver*>(home);
-    // Not left to close(): a copy of the descriptor in a child process would keep the interest
-    // alive.
+    // Not left to close(): a copy of the descriptor in a child would keep the interest alive.
     epoll_ctl(watcher.poller_.get(), EPOLL_CTL_DEL, fd, nullptr);
     watcher.watched_.fetch_sub(1, order::relaxed);
   }
@@ -171,6 +167,12 @@ submitted epoll_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   if (owner.stop_requested() && !owner.shielded()) return submitted::stopped;
   op.at = this;
   op.moved = 0;
+  if (op.handle->state() == nullptr) {  // closed, or moved from
+    WEFT_ASSERT(op.handle->fd() < 0,
+                "a descriptor of another kind of driver came here; keep it in its runtime");
+    op.answer = -EBADF;
+    return submitted::done;
+  }
   switch (start(word_of(op), op, waiter, try_call, [this](io_operation& o) { return watch(o); })) {
     case start_result::done:
       return submitted::done;

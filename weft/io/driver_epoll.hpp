@@ -4,8 +4,8 @@
 //   Registration  a descriptor is watched by the epoll of the processor on which an operation first
 //                 had to wait, once, for both directions, edge-triggered, until it is closed; what
 //                 never waits is never registered
-//   Cost          an operation that is ready: its system call; one that waits: no call but the
-//   tries Protocol      source.hpp
+//   Cost          an operation that is ready: its system call; one that waits: only the tries
+//   Protocol      source.hpp
 #pragma once
 
 #include "weft/io/source.hpp"

@@ -2,25 +2,21 @@
 //   submit     arms the operation in its job and fills an entry; without a free entry it hands the
 //              queue over, and if even that fails, leaves the operation in the backlog.
 //   wait       looks at the completions that are there, at the withdrawals, at the backlog; then
-//   hands
-//              over all entries and waits, in one call; then looks again. What the second look
-//              fills in (the rest of a long send, a cancel) goes with the next call.
+//              hands over all entries and waits, in one call; then looks again. What the second
+//              look fills in (the rest of a long send, a cancel) goes with the next call.
 //   withdraw   (any thread) puts the operation into the inbox, rings the bell.
 //   wake       (any thread) rings the bell, an eventfd that a poll in the ring watches.
 //
 //   The word and the inbox of withdrawals: withdrawals.hpp. On top of it:
 //   I4  An operation has at most one entry or request in the kernel at a time, or is in the
-//   backlog, or
-//       is over. Its user_data is its address; its end comes only with the completion of that
-//       request.
+//       backlog, or is over. Its user_data is its address; its end comes only with the completion
+//       of that request.
 //   I5  A cancel names its target by that address, and may be handed over after the target has
-//   ended
-//       and a new operation was made at the same address. It is harmless: the new one's entry comes
-//       later in the queue, so the cancel is done before the new one exists for the kernel; and
-//       an operation that waits in uncancelled_ for an entry is not ended before it leaves.
+//       ended and a new operation was made at the same address. It is harmless: the new one's entry
+//       comes later in the queue, so the cancel is done before the new one exists for the kernel;
+//       and an operation that waits in uncancelled_ for an entry is not ended before it leaves.
 //   I6  While operations are in flight wait() is what the worker sleeps in (idle()), and the bell
-//   is
-//       armed whenever wait() blocks without limit.
+//       is armed whenever wait() blocks without limit.
 //   P3  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
 //       before. The inbox is looked into after the clearing, so a push whose ring found rung_ set
 //       already is seen in the same wait().

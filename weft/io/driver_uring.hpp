@@ -2,11 +2,9 @@
 //
 //   Ring      one a processor, with no ties to a thread: it changes hands with its processor
 //   Cost      starting an operation: an entry filled; wait() hands all of them over in its one
-//   call,
-//             and makes none when completions are there and there is nothing to hand over
+//             call, and makes none when completions are there and there is nothing to hand over
 //   Stopping  the owner asks the kernel; the operation ends with the kernel's own answer about it,
-//   so
-//             its buffer is never touched afterwards
+//             so its buffer is never touched afterwards
 //   Protocol  top of driver_uring.cpp
 #pragma once
 

@@ -39,8 +39,7 @@ bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
   };
   io_uring_params p{};
   // No SINGLE_ISSUER, no DEFER_TASKRUN: a ring changes hands with its processor. No COOP_TASKRUN:
-  // it measured no faster, and completions would wait for the next system call of whoever started
-  // them.
+  // it measured no faster, and completions would wait for their starter's next system call.
   p.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   p.cq_entries = entries * 4;
   const long fd = syscall(SYS_io_uring_setup, entries, &p);
@@ -71,8 +70,7 @@ bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
   completion_.tail = at<unsigned>(queues, p.cq_off.tail);
   completion_.cqes = at<io_uring_cqe>(queues, p.cq_off.cqes);
   completion_.mask = *at<unsigned>(queues, p.cq_off.ring_mask);
-  // The indirection between queue and entries is of no use to us: slot i stands for entry i, for
-  // ever.
+  // The indirection between queue and entries is of no use to us: slot i always means entry i.
   unsigned* const order = at<unsigned>(queues, p.sq_off.array);
   for (unsigned i = 0; i < p.sq_entries; ++i) order[i] = i;
   tail_ = *submission_.tail;

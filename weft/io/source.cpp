@@ -8,8 +8,7 @@ namespace weft::io {
 namespace {
 
 constexpr std::uint32_t chunk_sources = 256;
-constexpr std::uint32_t chunks_max =
-    65536;  // 16 million descriptors; the table is 512 KB, untouched
+constexpr std::uint32_t chunks_max = 65536;  // 16 million descriptors; 512 KB, untouched
 
 atomic<source*> chunks[chunks_max];
 spin_lock slab_lock;  // guards the two below and the making of chunks

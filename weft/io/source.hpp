@@ -1,21 +1,20 @@
 // source: what the epoll driver keeps beside a descriptor: one word for each direction, in which
 // readiness, the waiting operation and a stop meet.
 //
-//   Threads  submitters, the driver that waits, and stoppers, all at once; see who may do what
-//   below Memory   type-stable: a source is used again but never freed, so a late event finds a
-//   source,
+//   Threads  submitters, the driver that waits, and stoppers, all at once: who may do what is below
+//   Memory   type-stable: a source is used again but never freed, so a late event finds a source,
 //            perhaps of another descriptor, and all it can do there is to cause a vain try
 //   Cost     a wait that has to wait: three compare-exchanges, no lock, no allocation
 //   After    Go's netpoll (pollDesc: one word a direction); tokio's scheduled_io (generations)
 //
 // Protocol
 //   The word: an operation's address and three bits.
-//     0                    nobody waits, nothing happened
-//     event                the kernel reported readiness since the last submitter's try
-//     op                   armed: whoever takes op out of the word owns it
+//     0                      nobody waits, nothing happened
+//     event                  the kernel reported readiness since the last submitter's try
+//     op                     armed: whoever takes op out of the word owns it
 //     op|held (|event|stop)  somebody is trying the call for op: its submitter before it is armed,
-//     the
-//                          driver after an event; meanwhile an event or a stop was asked for
+//                            the driver after an event; meanwhile an event came or a stop was
+//                            asked for
 //   Transitions, and who makes them:
 //     reserve   0 -> op|held; event -> 0             submitter, after its try said "not yet"
 //     put_back  op|held -> op; op|held|event -> op|held; op|held|stop -> 0      the holder
@@ -27,14 +26,11 @@
 //       between arming and publishing finds op|held and leaves its wish there. So does one that
 //       comes while the driver tries the call.
 //   I2  Only the holder touches the operation; op alone has no holder, and taking it (event,
-//   withdraw)
-//       is one compare-exchange that exactly one wins. So it ends exactly once.
+//       withdraw) is one compare-exchange that exactly one wins. So it ends exactly once.
 //   I3  Whoever gives up the hold, or took op out by withdraw, touches the operation afterwards
-//   only
-//       to end it; after a put_back that says `armed`, not at all.
+//       only to end it; after a put_back that says `armed`, not at all.
 //   P1  put_back: op|held -> op (release)  ->  event, withdraw: op -> (acquire): op's fields, such
-//   as
-//       how many bytes were moved so far.
+//       as how many bytes were moved so far.
 //   P2  event: sets event (release)  ->  reserve, put_back: take it (acquire): the try that follows
 //       sees the readiness, or the failed registration, that was reported.
 //   No wake is lost: readiness that comes after a try and before the word becomes op is an event
@@ -107,8 +103,7 @@ class readiness {
   /// By the holder: whether a stop was asked for.
   bool stop_asked() const noexcept { return (word_.load(order::relaxed) & stop_bit) != 0; }
 
-  /// By the driver: the kernel reports readiness. Result: the operation to try, now held; or
-  /// nullptr.
+  /// By the driver: the kernel reports readiness. Result: the operation to try, now held, or null.
   [[nodiscard]] io_operation* event() noexcept {
     std::uintptr_t seen = word_.load(order::relaxed);
     for (;;) {

@@ -13,18 +13,14 @@
 //   The inbox: a stack of operations, linked through op.link; pushed by stoppers, taken whole.
 //
 //   I1  An operation is pushed exactly if `asked` was set before `over`: one of the two fetch_ors
-//   comes
-//       first. So a stop that comes too late never touches the inbox.
+//       comes first. So a stop that comes too late never touches the inbox.
 //   I2  An operation that is pushed, or about to be, ends only after the owner took it out (over
-//   and
-//       seen both set, whichever came second): the inbox never holds a frame that has gone.
+//       and seen both set, whichever came second): the inbox never holds a frame that has gone.
 //   I3  The stopper does not touch the operation after the push. (It could: job::stop keeps it
-//   alive
-//       until withdraw() returns. But what it does then, ringing the bell, needs the driver only.)
+//       alive until withdraw() returns. But the bell, rung next, needs the driver only.)
 //   P1  ask: push (release)  ->  take (acquire): the stopper's part of the job, and link.
 //   P2  finish: fetch_or over (release)  ->  ask: fetch_or asked (acquire): nothing is read through
-//   it;
-//       it keeps the stopper's view behind the end, as the stop slot does anyway (job.cpp P2, P3).
+//       it; it keeps the stopper's view behind the end, as the stop slot does (job.cpp P2, P3).
 //   No stop is lost: the push is followed by a ring of the bell, and the owner looks into the inbox
 //   after it took the ring (wait()). An operation between two submissions (a partial send) is asked
 //   after `asked` before it is handed over again, so a cancel that found nothing in the kernel is

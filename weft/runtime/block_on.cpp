@@ -31,6 +31,7 @@ void thread_executor::schedule(job& ready, wake_kind) noexcept {
 void thread_executor::enlist(job& made) noexcept {
   alive_.push_back(made);
   ++pending_;
+  if (stopping_ && !made.stopped_by_owner) made.stop();
 }
 
 std::uint32_t thread_executor::retire(job& ended) noexcept {
@@ -47,12 +48,13 @@ job* thread_executor::next() noexcept {
 
 void thread_executor::run_until(join_state& awaited) noexcept {
   constexpr std::uint16_t budget_units = 128;
-  bool stopped = false;
   job* const outer = exchange_current_job(nullptr);
   while (pending_ != 0) {
-    if (!stopped && awaited.done()) {
-      stopped = true;
-      alive_.for_each([](job& j) { j.stop(); });
+    if (!stopping_ && awaited.done()) {
+      stopping_ = true;
+      alive_.for_each([](job& j) {
+        if (!j.stopped_by_owner) j.stop();
+      });
     }
     const std::uint32_t seen = arrivals_.load(order::acquire);  // P1
     job* const ready = next();

@@ -35,10 +35,11 @@ class thread_executor final : public scheduler {
  private:
   job* next() noexcept;
   spin_lock lock_;
-  intrusive_queue<job, &job::next> ready_;  // under lock_
-  atomic<std::uint32_t> arrivals_{0};       // counts pushes: the word to sleep on
-  intrusive_list<job, registry_tag> alive_;  // by this thread only, as pending_
+  intrusive_queue<job, &job::next> ready_;   // under lock_
+  atomic<std::uint32_t> arrivals_{0};        // counts pushes: the word to sleep on
+  intrusive_list<job, registry_tag> alive_;  // by this thread only, as the two below
   std::uint64_t pending_ = 0;
+  bool stopping_ = false;  // new jobs are stopped as they are made
 };
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/together/catch_stop.hpp"
 
 namespace weft {
 namespace {
@@ -59,6 +60,23 @@ TEST(block_on, what_is_left_is_stopped_and_awaited) {
   std::string log;
   block_on(leaves_one_behind(log));
   EXPECT_EQ(log, "ended");
+}
+
+task<> spawns_when_stopped(std::string& log) {
+  for (;;) {
+    const auto turn = co_await catch_stop(yield_now());
+    if (!turn) break;
+  }
+  spawn(turns_for_ever, std::ref(log)).detach();
+}
+task<> leaves_one_behind_that_spawns(std::string& log) {
+  spawn(spawns_when_stopped, std::ref(log)).detach();
+  co_await yield_now();
+}
+TEST(block_on, what_is_spawned_after_the_end_is_stopped_before_it_runs) {
+  std::string log;
+  block_on(leaves_one_behind_that_spawns(log));
+  EXPECT_EQ(log, "");
 }
 
 task<> sleeps() { co_await sleep_for(std::chrono::seconds(1)); }

@@ -1,14 +1,25 @@
 #include "weft/runtime/blocking_pool.hpp"
 
+#include <algorithm>
+#include <new>
+
 #include "weft/base/assert.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/core.hpp"
 
 namespace weft::detail {
+namespace {
+
+/// Longer is for ever: wait_for() adds it to the clock's time, which must not overflow.
+constexpr std::chrono::hours keep_alive_max{365 * 24};
+
+}  // namespace
 
 blocking_pool::blocking_pool(std::string name, unsigned threads_max,
                              std::chrono::nanoseconds keep_alive)
-    : name_(std::move(name)), threads_max_(threads_max > 0 ? threads_max : 1), keep_alive_(keep_alive) {}
+    : name_(std::move(name)),
+      threads_max_(threads_max > 0 ? threads_max : 1),
+      keep_alive_(std::min<std::chrono::nanoseconds>(keep_alive, keep_alive_max)) {}
 
 blocking_pool::~blocking_pool() {
   std::unique_lock lock(mutex_);
@@ -54,25 +65,28 @@ bool blocking_pool::withdraw(blocking_work& work) noexcept {
 }
 
 bool blocking_pool::start_thread(std::unique_lock<std::mutex>& held) {
+  members fresh;
+  try {
+    fresh.emplace_back(*this);
+  } catch (const std::bad_alloc&) {
+    return threads_ > 0;
+  }
+  // The new thread takes the lock first, so it sees its own entry complete.
+  auto started = os::thread::start(name_, 0, &thread_main, &fresh.front());
+  // Refused: the work stays in line for the threads there are. Without any it is the caller's, which
+  // holds only if the lock was never let go: another caller's new thread might have taken it.
+  if (!started) return threads_ > 0;
+  fresh.front().thread = std::move(*started);
+  alive_.splice(alive_.end(), fresh);
   ++threads_;
   members ended;
-  ended.swap(ended_);  // joined below, without the lock: they have nothing left to do but return
-  member& fresh = alive_.emplace_back(*this);
-  // The new thread takes the lock first, so it sees its own entry complete.
-  auto started = os::thread::start(name_, 0, &thread_main, &fresh);
-  if (started) {
-    fresh.thread = std::move(*started);
-  } else {
-    alive_.pop_back();  // the work stays in line for the threads there are
-    --threads_;
-  }
-  const bool somebody_serves = threads_ > 0;
-  if (!ended.empty()) {
+  ended.swap(ended_);
+  if (!ended.empty()) {  // they have nothing left to do but return
     held.unlock();
     for (member& m : ended) m.thread.join();
     held.lock();
   }
-  return somebody_serves;
+  return true;
 }
 
 void blocking_pool::thread_main(void* raw) {
@@ -84,8 +98,8 @@ void blocking_pool::serve(member& self) {
   std::unique_lock lock(mutex_);
   for (;;) {
     ++free_;
-    const bool woken = work_came_.wait_for(lock, keep_alive_,
-                                           [this] { return ending_ || !line_.empty(); });
+    const bool woken =
+        work_came_.wait_for(lock, keep_alive_, [this] { return ending_ || !line_.empty(); });
     --free_;
     if (line_.empty()) {
       if (woken && !ending_) continue;

@@ -1,11 +1,14 @@
 #include "weft/runtime/core.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "weft/base/assert.hpp"
+#include "weft/base/chrono.hpp"
 #include "weft/os/affinity.hpp"
 #include "weft/os/membarrier.hpp"
+#include "weft/os/thread.hpp"
 #include "weft/runtime/worker.hpp"
 
 namespace weft::detail {
@@ -17,6 +20,35 @@ unsigned worker_count(const runtime_options& options) noexcept {
   if (options.mode == scheduling::current_thread) return 1;
   const unsigned wanted = options.workers != 0 ? options.workers : os::cpus_available();
   return wanted < idle::workers_max ? wanted : idle::workers_max;
+}
+
+/// One for each processor, and all of one kind: a descriptor that one of them attached is used on all,
+/// and what one kind keeps beside it means nothing to another. A limit may be reached at any of them.
+std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver kind, unsigned count,
+                                                      std::string_view& why) {
+  std::vector<std::unique_ptr<io::driver>> made;
+  std::string_view first_why;
+  bool mixed = false;
+  while (made.size() < count) {
+    auto next = env.make_driver(kind, &why);
+    if (!next) {
+      throw error(next.error(), ("no I/O driver could be made (" + std::string(why) + ")").c_str());
+    }
+    if (made.empty()) {
+      if (!mixed) first_why = why;
+    } else if ((*next)->name() != made.front()->name()) {
+      WEFT_ASSERT(kind == driver::automatic, "drivers of one kind have different names");
+      if ((*next)->name() == "epoll") first_why = why;
+      mixed = true;
+      kind = driver::epoll;  // the one that needs least
+      next->reset();
+      made.clear();
+      continue;
+    }
+    made.push_back(std::move(*next));
+  }
+  why = first_why;
+  return made;
 }
 
 void print_panic(const job& ended, const std::exception_ptr& error) noexcept {
@@ -43,19 +75,24 @@ runtime_core::runtime_core(runtime_options options, environment& env)
       asymmetric_(os::register_heavy_fence()),
       idle_(worker_count(options)),
       may_spin_(os::cpus_available() > 1),
-      blocking_(name_ + "-block", options.max_blocking_threads, options.blocking_keep_alive) {
+      blocking_(name_ + "-block", options.max_blocking_threads,
+                std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive))) {
   const unsigned count = worker_count(options_);
   rng seeds(env_.seed());
+  auto drivers = make_drivers(env_, options_.io, count, driver_reason_);
   for (unsigned i = 0; i < count; ++i) {
-    auto made = env_.make_driver(options_.io, &driver_reason_);
-    if (!made) throw error(made.error(), "no I/O driver could be made");
-    processors_.push_back(std::make_unique<processor>(i, seeds.next(), std::move(*made)));
+    processors_.push_back(std::make_unique<processor>(i, seeds.next(), std::move(drivers[i])));
   }
   for (unsigned i = 0; i < count + external_shards; ++i) {
     registry_.push_back(std::make_unique<registry_shard>());
   }
   for (auto& p : processors_) workers_.push_back(std::make_unique<worker>(*this, *p));
-  for (auto& w : workers_) w->start();
+  try {
+    for (auto& w : workers_) w->start();
+  } catch (...) {  // the system gives no more threads; those that run must not outlive this
+    end_workers();
+    throw;
+  }
 }
 
 runtime_core::~runtime_core() {
@@ -63,6 +100,11 @@ runtime_core::~runtime_core() {
   // Every job is stopped and awaited: their frames hold references into the world that is ending.
   for (std::int64_t grace = first_report_ns; !shutdown(grace);) {
   }
+  end_workers();
+  while (injecting_.load(order::acquire) != 0) os::yield_thread();  // P2
+}
+
+void runtime_core::end_workers() noexcept {
   ended_.store(true, order::seq_cst);
   for (unsigned i = 0; i < processors_.size(); ++i) wake_worker(i);
   for (auto& w : workers_) w->join();
@@ -77,9 +119,15 @@ void runtime_core::schedule(job& ready, wake_kind why) noexcept {
 }
 
 void runtime_core::inject(job& ready) noexcept {
+  // Once it is pushed, the job may run and end, and with it all that keeps this runtime alive; but the
+  // calling thread, which may be another runtime's, is not done here before it has woken a worker.
+  // P2  injecting down (release)  ->  ~runtime_core: injecting read (acquire). That it went up is seen
+  //     there through the queue and the job's end.
+  injecting_.fetch_add(1, order::relaxed);
   injections_.fetch_add(1, order::relaxed);
   injected_.push(&ready);
   wake_one();
+  injecting_.fetch_sub(1, order::release);  // P2, and the last access
 }
 
 void runtime_core::wake_one() noexcept {
@@ -161,8 +209,8 @@ std::uint64_t runtime_core::alive() const noexcept {
 void runtime_core::stop_all() noexcept {
   for (const auto& r : registry_) {
     // A job can only go once it was taken off the list, which needs this lock. So it is held across
-    // withdraw() and the wakes that follow, as no other spin lock is: it happens at shutdown only, and
-    // nothing in there waits for a job to end.
+    // withdraw() and the wakes that follow, as no other spin lock is: it happens at shutdown only,
+    // and nothing in there waits for a job to end.
     spin_guard guard(r->lock);
     r->alive.for_each([](job& j) {
       if (!j.stopped_by_owner) j.stop();
@@ -173,7 +221,8 @@ void runtime_core::stop_all() noexcept {
 void runtime_core::report_alive() noexcept {
   constexpr int lines_max = 20;
   int lines = 0;
-  std::fprintf(stderr, "weft: %llu jobs would not end:\n", static_cast<unsigned long long>(alive()));
+  std::fprintf(stderr, "weft: %llu jobs would not end:\n",
+               static_cast<unsigned long long>(alive()));
   for (const auto& r : registry_) {
     spin_guard guard(r->lock);
     r->alive.for_each([&lines](job& j) {
@@ -191,7 +240,10 @@ result<void> runtime_core::shutdown(std::int64_t grace_ns) {
   stop_all();
   std::unique_lock lock(shutdown_mutex_);
   const auto none_left = [this] { return alive() == 0; };
-  if (!job_ended_.wait_for(lock, std::chrono::nanoseconds(grace_ns), none_left)) {
+  // wait_for() adds it to the clock's time, and must not get beyond what the clock can say.
+  constexpr std::int64_t grace_max_ns = std::int64_t{365} * 24 * 3600 * 1'000'000'000;
+  const std::chrono::nanoseconds grace(std::min(grace_ns, grace_max_ns));
+  if (!job_ended_.wait_for(lock, grace, none_left)) {
     report_alive();
     return std::unexpected(make_error_code(errc::would_not_end));
   }
@@ -211,6 +263,7 @@ metrics_snapshot runtime_core::metrics() const {
   for (const auto& p : processors_) {
     m.turns += p->figures.turns.get();
     m.stolen += p->figures.stolen.get();
+    m.overflowed += p->figures.overflowed.get();
     m.parks += p->figures.parks.get();
     m.io_completions += p->figures.io_completions.get();
     m.timers_fired += p->figures.timers_fired.get();

@@ -55,6 +55,7 @@ class runtime_core final : public scheduler {
   };
 
   void inject(job& ready) noexcept;
+  void end_workers() noexcept;
   void wake_one() noexcept;
   void wake_worker(unsigned index) noexcept;
   bool any_work() const noexcept;
@@ -71,6 +72,7 @@ class runtime_core final : public scheduler {
   std::vector<std::unique_ptr<processor>> processors_;
   injector<job> injected_;
   atomic<std::uint64_t> injections_{0};
+  atomic<std::uint32_t> injecting_{0};  // threads inside inject(): they may be anybody's
   idle idle_;
   const bool may_spin_;  // more than one core to run on
   std::vector<std::unique_ptr<registry_shard>> registry_;

@@ -29,10 +29,10 @@ struct runtime_options {
   unsigned workers = 0;  // 0: as many as this process may use (affinity and cgroup quota respected)
   scheduling mode = scheduling::work_stealing;
   driver io = driver::automatic;
-  unsigned max_blocking_threads = 512;         // of spawn_blocking; more wait in line
+  unsigned max_blocking_threads = 512;           // of spawn_blocking; more wait in line
   std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it
   panic_policy on_panic = panic_policy::abort;
-  std::string_view name = "weft";  // of its threads; must outlive the runtime
+  std::string_view name = "weft";  // of its threads; copied
 };
 
 /// For one job; see spawn().

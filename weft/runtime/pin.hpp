@@ -31,7 +31,6 @@ class pin_state {
  public:
   /// `asymmetric`: membarrier works, so the light side needs no fence of its own.
   explicit pin_state(bool asymmetric = false) noexcept : asymmetric_(asymmetric) {}
-  void use_asymmetric(bool works) noexcept { asymmetric_ = works; }
 
   enum class pin_result : std::uint8_t { owned, lost };
 
@@ -89,7 +88,7 @@ class pin_state {
   }
 
   alignas(cache_line) atomic<std::uint32_t> in_runtime_{1};
-  bool asymmetric_ = false;
+  const bool asymmetric_;
   alignas(cache_line) atomic<std::uint32_t> state_{owned_state};  // written by the monitor
 };
 

@@ -71,16 +71,26 @@ TEST(runtime, ten_thousand_jobs_at_once_all_end) {
   EXPECT_EQ(rt.metrics().jobs_alive, 0u);
 }
 
+TEST(runtime, what_overflows_a_run_queue_is_counted) {
+  runtime rt({.workers = 1});
+  EXPECT_EQ(rt.block_on(spawn_and_join(10)), 45);
+  EXPECT_EQ(rt.metrics().overflowed, 0u);
+  EXPECT_EQ(rt.block_on(fan_out(1000)), 499500);
+  EXPECT_GE(rt.metrics().overflowed, 256u);  // 1000 come while one runs, and there is room for 256
+}
+
 task<std::string> greet(std::string who) { co_return "hello " + who; }
 
 TEST(runtime, arguments_and_captures_are_copied_into_the_job) {
   runtime rt({.workers = 1});
   std::string who = "weft";
   auto direct = rt.spawn(greet, who);
-  auto lambda = rt.spawn([suffix = std::string("!")](std::string w) -> task<std::string> {
-    co_await yield_now();
-    co_return w + suffix;
-  }, who);
+  auto lambda = rt.spawn(
+      [suffix = std::string("!")](std::string w) -> task<std::string> {
+        co_await yield_now();
+        co_return w + suffix;
+      },
+      who);
   who = "gone";
   const auto join = [](join_handle<std::string>& h) -> task<std::string> { co_return co_await h; };
   EXPECT_EQ(rt.block_on(join(direct)), "hello weft");
@@ -164,7 +174,9 @@ TEST(runtime, a_dropped_handle_stops_its_job_and_frames_die_innermost_first) {
     const auto one_second = []() -> task<> { co_await sleep_for(1s); };
     rt.block_on(one_second());
     EXPECT_EQ(rt.elapsed(), 1s);
-    { auto dropped = std::move(h); }
+    {
+      auto dropped = std::move(h);
+    }
   }
   EXPECT_EQ(log, "ab");
 }
@@ -183,7 +195,8 @@ TEST(runtime, a_detached_job_is_stopped_by_the_runtimes_end) {
 task<> sleep_in_steps(std::vector<long>& at) {
   for (auto d : {1ms, 10ms, 250ms, 5000ms, 100000ms}) {
     co_await sleep_for(d);
-    at.push_back(std::chrono::duration_cast<std::chrono::milliseconds>(now().time_since_epoch()).count());
+    at.push_back(
+        std::chrono::duration_cast<std::chrono::milliseconds>(now().time_since_epoch()).count());
   }
 }
 
@@ -408,7 +421,10 @@ TEST(runtime, a_job_made_during_shutdown_is_stopped) {
   EXPECT_TRUE(h.done());
 }
 
-task<> log_panic() { co_await yield_now(); throw std::runtime_error("planned"); }
+task<> log_panic() {
+  co_await yield_now();
+  throw std::runtime_error("planned");
+}
 
 TEST(runtime, an_exception_nobody_joins_is_reported) {
   ::testing::internal::CaptureStderr();
@@ -419,6 +435,26 @@ TEST(runtime, an_exception_nobody_joins_is_reported) {
   }
   const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("planned"), std::string::npos) << said;
+}
+
+TEST(runtime, times_without_end_are_waited_for) {
+  runtime rt({.workers = 1, .blocking_keep_alive = std::chrono::seconds::max()});
+  EXPECT_EQ(rt.block_on(on_the_pool()), 42);
+  std::atomic<bool> in{false}, release{false};
+  auto busy = rt.spawn([&] {
+    in = true;
+    in.notify_all();
+    release.wait(false);
+  });
+  in.wait(false);
+  std::thread later([&] {
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    release = true;
+    release.notify_all();
+  });
+  EXPECT_TRUE(rt.shutdown(std::chrono::nanoseconds::max()).has_value());  // did not give up at once
+  later.join();
+  EXPECT_TRUE(busy.done());
 }
 
 TEST(runtime, several_runtimes_live_side_by_side) {

@@ -15,12 +15,13 @@
 namespace weft::detail {
 namespace {
 
-constexpr std::uint64_t injector_every_turns = 61;  // prime, so that it meets no pattern of the load
-constexpr std::uint64_t clock_every_turns = 8;      // reading it costs 22 ns
+constexpr std::uint64_t injector_every_turns =
+    61;                                         // prime, so that it meets no pattern of the load
+constexpr std::uint64_t clock_every_turns = 8;  // reading it costs 22 ns
 constexpr std::int64_t look_every_ns = 50'000;
-constexpr unsigned lifo_in_a_row_max = 3;           // then the run queue has its turn
-constexpr std::uint16_t budget_units = 128;         // of a job, a turn
-constexpr std::int64_t spin_ns = 10'000;            // waking a sleeping core costs as much
+constexpr unsigned lifo_in_a_row_max = 3;    // then the run queue has its turn
+constexpr std::uint16_t budget_units = 128;  // of a job, a turn
+constexpr std::int64_t spin_ns = 10'000;     // waking a sleeping core costs as much
 constexpr unsigned injected_at_once_max = 32;
 
 thread_local worker* this_worker;
@@ -100,7 +101,7 @@ job* worker::from_injector() noexcept {
   if (taken.first == nullptr) return nullptr;
   for (job* j = taken.first->next; j != nullptr;) {
     job* const after = j->next;
-    processor_->ready.push_back(j, core_.injected_);
+    push_back(*j);
     j = after;
   }
   if (taken.count > 1) core_.wake_one();
@@ -177,8 +178,21 @@ void worker::push(job& ready, wake_kind why) noexcept {
     queued = p.lifo.exchange(&ready, order::acq_rel);
     if (queued == nullptr) return;
   }
-  p.ready.push_back(queued, core_.injected_);
+  push_back(*queued);
   core_.wake_one();
+}
+
+/// Into the run queue; what it has no room for goes to the injector.
+void worker::push_back(job& ready) noexcept {
+  struct overflow {
+    injector<job>& to;
+    counter& moved;
+    void push_batch(job* first, job* last, unsigned count) noexcept {
+      moved.add(count);
+      to.push_batch(first, last, count);
+    }
+  } sink{core_.injected_, processor_->figures.overflowed};
+  processor_->ready.push_back(&ready, sink);
 }
 
 void worker::look_around() noexcept {
@@ -213,8 +227,8 @@ void worker::sleep() noexcept {
   // A clock that can be moved on is moved only when nothing but time can wake us.
   bool skipped = false;
   if (core_.env_.is_virtual()) {
-    skipped = p.io->idle() && core_.may_skip_time() && !core_.any_work() &&
-              core_.env_.skip_to(deadline);
+    skipped =
+        p.io->idle() && core_.may_skip_time() && !core_.any_work() && core_.env_.skip_to(deadline);
     deadline = never_ns;
   }
   if (skipped) {

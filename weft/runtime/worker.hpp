@@ -16,7 +16,10 @@ class worker {
  public:
   worker(runtime_core& core, processor& first);
   void start();
-  void join() { thread_.join(); }
+  /// Waits for its thread's end, if it has one.
+  void join() noexcept {
+    if (thread_.joinable()) thread_.join();
+  }
 
   runtime_core& core() const noexcept { return core_; }
 
@@ -24,7 +27,9 @@ class worker {
   class pinned {
    public:
     explicit pinned(worker& w) noexcept
-        : worker_(w), was_pinned_(w.pin_.is_pinned()), owned_(w.pin_.pin() == pin_state::pin_result::owned) {}
+        : worker_(w),
+          was_pinned_(w.pin_.is_pinned()),
+          owned_(w.pin_.pin() == pin_state::pin_result::owned) {}
     ~pinned() {
       if (!was_pinned_) worker_.pin_.unpin();
     }
@@ -46,6 +51,7 @@ class worker {
   static void thread_main(void* self);
   void loop() noexcept;
   job* next() noexcept;
+  void push_back(job& ready) noexcept;
   job* from_injector() noexcept;
   job* search() noexcept;
   job* steal() noexcept;

@@ -1,0 +1,197 @@
+// A runtime at its beginning and its end: what the system refuses, and who is still inside.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "weft/base/config.hpp"
+#include "weft/os/clock.hpp"
+#include "weft/runtime/environment.hpp"
+#include "weft/runtime/runtime.hpp"
+#include "weft/task/join_handle.hpp"
+
+namespace weft {
+namespace {
+
+/// The machine, but for its drivers.
+class other_drivers : public detail::environment {
+ public:
+  std::int64_t now_ns() noexcept override { return os::monotonic_ns(); }
+  bool skip_to(std::int64_t) noexcept override { return false; }
+  bool is_virtual() const noexcept override { return false; }
+  std::uint64_t seed() noexcept override { return 1; }
+};
+
+/// Does no I/O: it waits until it is woken.
+class fake_driver : public io::driver {
+ public:
+  explicit fake_driver(std::string_view name) noexcept : name_(name) {}
+  std::string_view name() const noexcept override { return name_; }
+  result<io::io_handle> attach(os::fd) noexcept override {
+    return std::unexpected(std::make_error_code(std::errc::not_supported));
+  }
+  void detach(void*, int) noexcept override {}
+  io::submitted submit(io::io_operation&, promise_base&) noexcept override {
+    return io::submitted::stopped;
+  }
+  void withdraw(io::io_operation&) noexcept override {}
+  unsigned wait(std::int64_t deadline_ns) noexcept override {
+    if (deadline_ns > 0) rung_.wait(false);
+    rung_ = false;
+    return 0;
+  }
+  void wake() noexcept override {
+    rung_ = true;
+    rung_.notify_all();
+  }
+  bool idle() const noexcept override { return false; }
+
+ private:
+  std::string_view name_;
+  std::atomic<bool> rung_{false};
+};
+
+/// io_uring for the first `rings` processors; then no descriptor, or no memory, is left for another.
+class few_rings final : public other_drivers {
+ public:
+  explicit few_rings(unsigned rings) noexcept : rings_(rings) {}
+  result<std::unique_ptr<io::driver>> make_driver(driver kind,
+                                                  std::string_view* why) noexcept override {
+    const bool ring = kind == driver::automatic && rings_ != 0;
+    if (ring) --rings_;
+    *why = ring ? "the ring works" : kind == driver::epoll ? "as told" : "no ring was left";
+    return std::make_unique<fake_driver>(ring ? "io_uring" : "epoll");
+  }
+
+ private:
+  unsigned rings_;
+};
+
+TEST(runtime_start, all_processors_have_the_same_kind_of_driver) {
+  few_rings world(2);
+  runtime rt({.workers = 3}, world);
+  EXPECT_EQ(rt.metrics().driver, "epoll");  // of the first, which could have had a ring
+  EXPECT_EQ(rt.metrics().driver_reason, "no ring was left");
+  few_rings enough(3);
+  runtime other({.workers = 3}, enough);
+  EXPECT_EQ(other.metrics().driver, "io_uring");
+  EXPECT_EQ(other.metrics().driver_reason, "the ring works");
+}
+
+#if !WEFT_ASAN && !WEFT_TSAN  // they need more address space than there is
+/// Room for the stacks of a few threads more.
+void limit_address_space() {
+  long pages = 0;
+  std::FILE* const f = std::fopen("/proc/self/statm", "r");
+  if (f == nullptr || std::fscanf(f, "%ld", &pages) != 1) std::_Exit(3);
+  std::fclose(f);
+  const rlim_t bytes = static_cast<rlim_t>(pages) * 4096 + (rlim_t{60} << 20);
+  const rlimit limit{bytes, bytes};
+  if (::setrlimit(RLIMIT_AS, &limit) != 0) std::_Exit(3);
+}
+
+TEST(runtime_start_death_test, a_refused_thread_is_an_exception_and_ends_the_threads_before_it) {
+  const auto too_many = [] {
+    limit_address_space();
+    few_rings world(0);
+    try {
+      runtime rt({.workers = 200}, world);
+      std::fputs("there was room for all\n", stderr);
+    } catch (const error& e) {
+      std::fprintf(stderr, "refused: %s\n", e.what());
+      std::_Exit(e.code() == std::errc::resource_unavailable_try_again ? 0 : 2);
+    }
+    std::_Exit(1);
+  };
+  EXPECT_EXIT(too_many(), ::testing::ExitedWithCode(0), "refused: .*thread");
+}
+#endif
+
+/// A driver in whose wake() a foreign thread stays for a while, after the worker has been woken.
+class slow_to_wake final : public fake_driver {
+ public:
+  slow_to_wake(std::atomic<bool>& slow, std::atomic<bool>& sleeping,
+               std::atomic<bool>& left_behind) noexcept
+      : fake_driver("slow"), slow_(slow), sleeping_(sleeping), left_behind_(left_behind) {}
+  ~slow_to_wake() override {
+    if (inside_ != 0) left_behind_ = true;
+  }
+  unsigned wait(std::int64_t deadline_ns) noexcept override {
+    sleeping_ = deadline_ns > 0;
+    const unsigned none = fake_driver::wait(deadline_ns);
+    sleeping_ = false;
+    return none;
+  }
+  void wake() noexcept override {
+    ++inside_;
+    const bool stays = slow_.exchange(false);
+    fake_driver::wake();
+    for (int i = 0; stays && i < 2000 && !left_behind_; ++i) std::this_thread::yield();
+    if (!left_behind_) --inside_;
+  }
+
+ private:
+  std::atomic<bool>& slow_;
+  std::atomic<bool>& sleeping_;
+  std::atomic<bool>& left_behind_;
+  std::atomic<int> inside_{0};
+};
+
+class one_slow_driver final : public other_drivers {
+ public:
+  result<std::unique_ptr<io::driver>> make_driver(driver, std::string_view* why) noexcept override {
+    *why = "for a test";
+    return std::make_unique<slow_to_wake>(slow, sleeping, left_behind);
+  }
+  std::atomic<bool> slow{false};
+  std::atomic<bool> sleeping{false};
+  std::atomic<bool> left_behind{false};
+};
+
+/// Waits until somebody calls happen().
+class moment final : public awaitable_operation<moment> {
+ public:
+  moment() noexcept {}
+  std::coroutine_handle<> start(promise_base& waiter) noexcept {
+    if (waiter.owner()->arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
+    waits.store(true);
+    waits.notify_all();
+    return std::noop_coroutine();
+  }
+  void happen() noexcept { finish(false); }
+  void withdraw() noexcept override {}
+  const char* what() const noexcept override { return "moment"; }
+  void await_resume() const noexcept {}
+  std::atomic<bool> waits{false};
+};
+
+// Whoever ends the wait of a runtime's last job is still inside of it while that job ends, and the
+// runtime with it.
+TEST(runtime_end, waits_for_a_foreign_thread_that_wakes_its_last_job) {
+  for (int round = 0; round < 20; ++round) {
+    one_slow_driver world;
+    std::thread foreign;
+    {
+      runtime rt({.workers = 1}, world);
+      moment awaited;
+      foreign = std::thread([&] {
+        awaited.waits.wait(false);
+        while (!world.sleeping) std::this_thread::yield();  // so that it has to be woken
+        world.slow = true;
+        awaited.happen();
+      });
+      const auto wait_for_it = [](moment& m) -> task<> { co_await m; };
+      rt.block_on(wait_for_it(awaited));
+    }
+    EXPECT_FALSE(world.left_behind) << "the driver went while a thread was in its wake()";
+    foreign.join();
+  }
+}
+
+}  // namespace
+}  // namespace weft
