@@ -1,5 +1,4 @@
-// Conditional requests (RFC 9110 section 13): what a file's version is, and whether the client has
-// it.
+// Conditional requests (RFC 9110 section 13): what a file's version is, and who has it already.
 #pragma once
 
 #include <weft/http/headers.hpp>

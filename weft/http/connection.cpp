@@ -198,6 +198,12 @@ task<bool> connection::answer() {
     if (given.kind == body_kind::stream) {
       throw std::logic_error("a handler answered with a body_kind::stream, which has no source");
     }
+    // After an interim one the client waits on, and takes the next request's answer for this one's;
+    // after 101 what it sends is another protocol, which would be read as requests.
+    if (code(given.status) < 200 || code(given.status) > 999) {
+      throw std::logic_error(
+          "a handler answered with a status that ends no request (200 to 999 do)");
+    }
     r = std::move(given);
   } catch (const std::exception& e) {
     group_.counters().handler_errors.add();
@@ -210,7 +216,8 @@ task<bool> connection::answer() {
     r = response::with_status(status::internal_server_error);
     keep_alive = false;
   }
-  if (group_.draining()) keep_alive = false;
+  // What follows a CONNECT may be a tunnel's bytes, whatever a handler has made of it: no request.
+  if (group_.draining() || asked.method == method::connect) keep_alive = false;
   const head_result head = append_head(r, &asked, keep_alive);
   if (head.has_body) {
     const bool sent = co_await send_body(r);

@@ -35,7 +35,17 @@ void connection_group::start(const std::shared_ptr<connection_group>& self,
   self->counters_->open.add();
   self->counters_->accepted.add();
   constexpr spawn_options named{.name = "http connection"};
-  join_handle<void> handle = spawn(named, run_connection, self, std::ref(e), std::move(stream));
+  join_handle<void> handle;
+  try {
+    handle = spawn(named, run_connection, self, std::ref(e), std::move(stream));
+  } catch (...) {  // no memory: as if it had not been accepted
+    self->counters_->open.subtract();
+    self->open_.fetch_sub(1, order::seq_cst);
+    const spin_guard guard(self->lock_);
+    e.now = entry::phase::free;
+    self->free_.push_back(&e);
+    throw;
+  }
   {
     const spin_guard guard(self->lock_);
     if (e.now == entry::phase::starting) {

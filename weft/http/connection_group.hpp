@@ -42,7 +42,8 @@ class connection_group {
   [[nodiscard]] const server_options& options() const noexcept { return options_; }
   [[nodiscard]] server_counters& counters() const noexcept { return *counters_; }
 
-  /// Runs a connection as a job. `self` is this group, which the job keeps alive.
+  /// Runs a connection as a job. `self` is this group, which the job keeps alive. Throws
+  /// std::bad_alloc, with nothing changed.
   static void start(const std::shared_ptr<connection_group>& self, net::tcp_stream stream);
 
   /// Ends when one more connection may be started.

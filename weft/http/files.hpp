@@ -1,5 +1,4 @@
-// The files below one folder, as a handler: GET and HEAD with validators, ranges, index pages and
-// listings.
+// The files below one folder as a handler: GET and HEAD, validators, ranges, index pages, listings.
 //
 //   auto root = fs::directory::blocking_open("public");
 //   http::static_files files(std::move(*root));

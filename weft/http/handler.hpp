@@ -1,15 +1,17 @@
 // Who answers requests.
 //
 //   class greeter final : public http::handler {
-//     task<response> respond(const request& asked) override { ... co_return
-//     response::with_text(...); }
+//     task<response> respond(const request& asked) override {
+//       co_return response::with_text(status::ok, "text/plain", "hello\n");
+//     }
 //   };
 //
 // A coroutine lambda does as well: `http::server site([](const request&) -> task<response> {...});`
 //
 // Threads: respond() is called for many connections at once, on any worker. What it changes of its
 //   own needs an atomic or a lock.
-// Errors: an exception that leaves it is answered with 500, and the connection is closed.
+// Errors: an exception that leaves it is answered with 500, and the connection is closed. So is a
+//   response that cannot be sent: a status below 200, a body_kind::stream.
 // Cancel: a shutdown that has waited long enough destroys the task at its next await.
 #pragma once
 

@@ -6,8 +6,8 @@
 
 namespace weft::http {
 
-/// `other` keeps its name in request::method_name: routers may match it, the library gives it no
-/// meaning.
+/// `other` keeps its name in request::method_name: routers may match it, the library does
+/// not.
 enum class method : std::uint8_t {
   get,
   head,

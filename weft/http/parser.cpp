@@ -68,8 +68,7 @@ parse_errc judge_transfer_coding(std::string_view fields) noexcept {
     std::string_view rest = line.substr(colon + 1);
     std::string_view item;
     while (next_list_item(rest, item)) {
-      // Anything behind chunked, a second chunked too, is a framing error and not a missing
-      // feature.
+      // Anything behind chunked, a second chunked too, is a framing error, no missing feature.
       if (chunked_seen) return parse_errc::bad_transfer_coding;
       if (equals_ignore_case(item, "chunked")) {
         chunked_seen = true;

@@ -2,8 +2,8 @@
 //
 // Safety: what comes out has no ".." segment, no empty segment, no control character, no backslash
 //   and is valid UTF-8; it is meant for openat2(RESOLVE_BENEATH), which also stops symbolic links
-//   that lead out. Neither is enough alone: this function cannot see links, and the call does not
-//   exist everywhere.
+//   that lead out. Neither is enough alone: this function sees no links, and not every system has
+//   the call.
 #pragma once
 
 #include <weft/http/status.hpp>

@@ -8,8 +8,8 @@ namespace weft::http {
 namespace {
 
 // As parse_decimal(), but a number too large for 64 bits is the largest one:
-// "bytes=0-99999999999999999999" is a valid way to ask for everything. Result: false when it is not
-// a number.
+// "bytes=0-99999999999999999999" is a valid way to ask for everything. Result: false if it is no
+// number.
 bool parse_position(std::string_view text, std::uint64_t& value) noexcept {
   if (text.empty()) return false;
   for (const char c : text) {

@@ -47,7 +47,7 @@ response response::with_text(http::status s, std::string_view type, std::string 
 }
 
 response response::with_status(http::status s) {
-  if (never_has_body(s)) {
+  if (never_has_body(s) || s == status::reset_content) {  // 205 announces its empty body
     response r;
     r.status = s;
     return r;

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -27,12 +28,18 @@ task<result<void>> accept_connections(net::tcp_listener& listener,
   for (;;) {
     co_await group->room();
     auto accepted = co_await listener.accept();
+    std::error_code error;
     if (accepted) {
-      pause = net::accept_pause_min;
-      connection_group::start(group, std::move(*accepted));
-      continue;
+      try {
+        connection_group::start(group, std::move(*accepted));
+        pause = net::accept_pause_min;
+        continue;
+      } catch (const std::bad_alloc&) {
+        error = std::make_error_code(std::errc::not_enough_memory);
+      }
+    } else {
+      error = accepted.error();
     }
-    const std::error_code error = accepted.error();
     group->counters().accept_errors.add();
     if (!net::is_shortage(error)) co_return std::unexpected(error);
     if (!said) {

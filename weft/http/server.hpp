@@ -1,5 +1,4 @@
-// An HTTP/1.1 server: keep-alive, pipelining, limits and time-outs that are on without being asked
-// for.
+// An HTTP/1.1 server: keep-alive, pipelining, and limits and time-outs that are on by default.
 //
 //   http::server site(handler);
 //   const auto ended = co_await site.serve(listener);      // until the job is stopped
@@ -76,8 +75,7 @@ class server {
   server& operator=(const server&) = delete;
 
   /// Serves the connections of `listener` until the calling job is stopped (success), or the
-  /// listener is closed or broken (its error). May run several times at once, for several
-  /// listeners.
+  /// listener is closed or broken (its error). May run at once for several listeners.
   task<result<void>> serve(net::tcp_listener& listener);
 
   /// Of all serve() together, since the start. Threads: any.

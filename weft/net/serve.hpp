@@ -3,13 +3,14 @@
 //   co_await net::serve(listener, handle);        // task<> handle(net::tcp_stream stream)
 //
 //   Errors  running out of descriptors or memory does not end it: it pauses, 10 ms at first,
-//   doubled up
-//           to 1 s, while the connections wait in the queue. Other errors of the listener do
+//           doubled up to 1 s, while the connections wait in the queue. Other errors do
 //   Cancel  stopping it ends the accepting; the connections' jobs run on and end with the runtime
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "weft/net/tcp.hpp"
@@ -29,12 +30,18 @@ task<result<void>> serve(tcp_listener& listener, Handler handler) {
   std::chrono::milliseconds pause = accept_pause_min;
   for (;;) {
     auto accepted = co_await listener.accept();
+    std::error_code error;
     if (accepted) {
-      pause = accept_pause_min;
-      weft::spawn(handler, std::move(*accepted)).detach();
-      continue;
+      try {
+        weft::spawn(handler, std::move(*accepted)).detach();
+        pause = accept_pause_min;
+        continue;
+      } catch (const std::bad_alloc&) {  // the connection is closed
+        error = std::make_error_code(std::errc::not_enough_memory);
+      }
+    } else {
+      error = accepted.error();
     }
-    const std::error_code error = accepted.error();
     if (!is_shortage(error)) co_return std::unexpected(error);
     co_await sleep_for(pause);
     pause = std::min(pause * 2, accept_pause_max);

@@ -132,8 +132,7 @@ class tcp_stream {
   /// Hands over all of it.
   ///
   /// Errors  operation_canceled: a stop came after some bytes, so the stream is cut in the middle
-  /// of a
-  ///         message and good for nothing but to be closed
+  ///         of a message and good for nothing but to be closed
   /// Cancel  with nothing sent yet it ends as stopped
   [[nodiscard("co_await it")]] write_all_operation write_all(std::span<const std::byte> from
                                                              WEFT_LIFETIMEBOUND) {
@@ -193,8 +192,7 @@ class tcp_listener {
   /// Waits for a connection.
   ///
   /// Errors  too_many_files_open and its like, at which one should wait a little before trying
-  /// again
-  ///         (serve() does). A connection that dies while it waits is passed over.
+  ///         again (serve() does). A connection that dies while it waits is passed over.
   /// Cancel  lossless: the connection stays in the queue
   [[nodiscard("co_await it")]] accept_operation accept() { return accept_operation(handle_); }
 

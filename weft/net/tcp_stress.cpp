@@ -1,15 +1,14 @@
 // Streams whose readers are stopped all the time, on two workers: no byte is lost and none comes
 // twice, whichever processor watches the descriptor, submits, completes or stops.
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <atomic>
 #include <string>
 #include <vector>
 
 #include "tests/support/seed.hpp"
 #include "weft/base/rng.hpp"
 #include "weft/net/tcp.hpp"
+#include "weft/net/tcp_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 
@@ -19,17 +18,8 @@ namespace {
 constexpr int streams = 16;
 constexpr std::uint32_t values = 4000;  // 4 bytes each, one after the other
 
-class tcp_stress : public ::testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    setenv("WEFT_DRIVER", GetParam(), 1);
-    std::string_view why;
-    if (auto made = io::make_driver(io::driver_kind::automatic, &why); !made) GTEST_SKIP() << why;
-  }
-  void TearDown() override { unsetenv("WEFT_DRIVER"); }
-};
-INSTANTIATE_TEST_SUITE_P(each, tcp_stress, ::testing::Values("epoll", "io_uring"),
-                         [](const auto& p) { return std::string(p.param); });
+class tcp_stress : public test::on_each_driver {};
+INSTANTIATE_TEST_SUITE_P(each, tcp_stress, test::both_drivers, test::driver_name);
 
 struct tally {
   std::uint64_t bytes = 0;
@@ -88,7 +78,7 @@ task<std::uint64_t> one_stream(tcp_listener& listener, std::uint64_t seed) {
 task<std::uint64_t> all_streams(std::uint64_t seed) {
   std::vector<tcp_listener> listeners;
   for (int i = 0; i < streams; ++i) {
-    auto made = tcp_listener::bind(endpoint{address::loopback_v4(), 0});
+    auto made = tcp_listener::bind(test::loopback);
     EXPECT_TRUE(made);
     listeners.push_back(std::move(*made));
   }
@@ -106,7 +96,7 @@ task<std::uint64_t> all_streams(std::uint64_t seed) {
 }
 
 TEST_P(tcp_stress, readers_that_are_stopped_all_the_time_lose_no_byte) {
-  runtime rt({.workers = 2});
+  runtime rt({.workers = 2, .io = GetParam()});
   const std::uint64_t stops = rt.block_on(all_streams(test_support::seed()));
   std::printf("%llu stops\n", static_cast<unsigned long long>(stops));
   EXPECT_GT(stops, 0u);
