@@ -659,6 +659,17 @@ TEST_P(driver_test, accept_without_free_descriptors_is_an_error_and_the_listener
   os::fd accepted(static_cast<int>(answer));
 }
 
+TEST_P(driver_test, an_operation_on_a_closed_handle_is_an_error) {
+  socket_pair p = connected_pair();
+  io_handle h = attach(p.ours);
+  io_handle moved = std::move(h);
+  char bytes[8];
+  std::int64_t answer = unanswered;
+  auto one = jobs().spawn(receive_once, std::ref(h), std::span(bytes), std::ref(answer));
+  jobs().run();
+  EXPECT_EQ(answer, -EBADF);
+}
+
 TEST_P(driver_test, a_copy_of_a_closed_descriptor_keeps_nothing_busy) {
   socket_pair p = connected_pair();
   os::fd copy(::dup(p.ours.get()));

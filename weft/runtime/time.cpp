@@ -20,6 +20,7 @@ std::coroutine_handle<> sleep_operation::start(promise_base& waiter) noexcept {
     return std::noop_coroutine();
   }
   armed_in_ = &home.timers();
+  reuse();  // the object may be awaited again
   if (owner.arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
   // False: a stop found the timer not armed yet, and leaves the answer to us.
   if (!armed_in_->arm(*this, due)) finish(true);

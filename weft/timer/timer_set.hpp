@@ -30,8 +30,7 @@ class timer_set {
 
   /// True: it was armed, and will never fire. False: it fired or is firing, whose end the caller
   /// must await by a protocol of its own; or it was never armed, or cancelled last, and the next
-  /// arm() will say false. (After a fire no arm() does: a timer that is armed again and again needs
-  /// its own way to stop between a fire and the next arm().)
+  /// arm() will say false. (After a fire no arm() does, unless timer_entry::reuse() came between.)
   [[nodiscard]] bool cancel(timer_entry& entry) noexcept;
 
   /// Fires what is due, outside of the lock; returns how many. What is armed by a fire is for the

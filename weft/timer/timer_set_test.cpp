@@ -157,6 +157,19 @@ struct self_arming final : timer_entry {
   int fires = 0;
 };
 
+TEST(timer_set, cancel_before_arm_is_remembered_by_an_entry_that_is_used_again) {
+  timer_set set;
+  alarm a;
+  ASSERT_TRUE(set.arm(a, 5 * ms));
+  ASSERT_EQ(set.advance(5 * ms), 1u);
+  a.reuse();
+  EXPECT_FALSE(set.cancel(a));
+  EXPECT_FALSE(set.arm(a, 6 * ms));
+  EXPECT_EQ(set.size(), 0u);
+  ASSERT_TRUE(set.arm(a, 6 * ms));
+  EXPECT_EQ(set.advance(6 * ms), 1u);
+}
+
 TEST(timer_set, rearmed_in_the_past_inside_fire_waits_for_the_next_advance) {
   timer_set set;
   self_arming a(set);

@@ -28,6 +28,10 @@ class timer_entry : public list_hook<timer_tag> {
   /// or armed again inside it.
   explicit timer_entry(void (*fire)(timer_entry&) noexcept) noexcept : fire_(fire) {}
 
+  /// Before an entry that has fired is used again, and before anybody may cancel that use: a cancel()
+  /// that comes before arm() is then remembered, as it is for a new entry.
+  void reuse() noexcept { state_.set(state::idle); }
+
  private:
   friend class wheel;
   friend class timer_set;
