@@ -65,10 +65,10 @@ union immortal {
   ~immortal() {}
   refused_category category;
 };
-constinit const immortal refused;
+constinit const immortal refused_start;
 
 std::error_code why_refused(int number) noexcept {
-  return number == EAGAIN ? std::error_code(number, refused.category) : from_errno(number);
+  return number == EAGAIN ? std::error_code(number, refused_start.category) : from_errno(number);
 }
 
 static_assert(sizeof(pthread_t) <= sizeof(std::uintptr_t));
