@@ -15,6 +15,7 @@
 #include "weft/http/files.hpp"
 #include "weft/http/server.hpp"
 #include "weft/net/tcp.hpp"
+#include "weft/net/tcp_test_support.hpp"
 #include "weft/task/shield_scope.hpp"
 #include "weft/testing/cancel_everywhere.hpp"
 #include "weft/together/catch_stop.hpp"
@@ -52,16 +53,17 @@ task<> ask(net::endpoint to, std::string what, std::string& got) {
 
 task<> scenario(static_files& files, bool& whole) {
   whole = false;
-  auto listener = net::tcp_listener::bind(*net::endpoint::parse("127.0.0.1:0"));
+  auto listener = net::tcp_listener::bind(net::test::loopback);
   if (!listener) co_return;
   server site(files);
   auto serving = spawn([&] { return site.serve(*listener); });
   // Two requests in one piece, the second one ends the connection.
   std::string got;
-  auto client = spawn(ask, *listener->local_endpoint(),
-                      std::string("GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n"
-                                  "GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
-                      std::ref(got));
+  auto client =
+      spawn(ask, *listener->local_endpoint(),
+            std::string("GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n"
+                        "GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            std::ref(got));
   const auto joined = [](join_handle<void>& c) -> task<> { co_await c; };
   const auto ended = co_await catch_stop(joined(client));
   const shield_scope to_the_end;
@@ -77,7 +79,7 @@ task<> scenario(static_files& files, bool& whole) {
   }
 }
 
-class cancel_files : public ::testing::TestWithParam<driver> {};
+class cancel_files : public net::test::on_each_driver {};
 
 TEST_P(cancel_files, the_file_server_leaves_nothing_wherever_it_is_stopped) {
   folder f;
@@ -93,11 +95,7 @@ TEST_P(cancel_files, the_file_server_leaves_nothing_wherever_it_is_stopped) {
   EXPECT_GT(wholes, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(drivers, cancel_files,
-                         ::testing::Values(driver::epoll, driver::io_uring),
-                         [](const auto& param_info) {
-                           return param_info.param == driver::epoll ? "epoll" : "io_uring";
-                         });
+INSTANTIATE_TEST_SUITE_P(drivers, cancel_files, net::test::both_drivers, net::test::driver_name);
 
 }  // namespace
 }  // namespace weft::http

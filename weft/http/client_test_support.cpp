@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
-#include <thread>
 
 #include "weft/net/tcp.hpp"
 #include "weft/task/ok.hpp"
@@ -37,7 +36,7 @@ raw_client::raw_client(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM |
   if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
     throw std::runtime_error("the test client cannot connect");
   }
-  const timeval limit{5, 0};
+  const timeval limit{net::test::patience.count(), 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
@@ -106,6 +105,29 @@ void raw_client::reset() {
 
 void raw_client::end_writing() { ::shutdown(fd_, SHUT_WR); }
 
+bool raw_client::hears_nothing() {
+  char byte;
+  const auto n = uninterrupted([&] { return ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT); });
+  return pending_.empty() && n < 0 && errno == EAGAIN;
+}
+
+event_counter& event_counter::operator++() {
+  const std::lock_guard held(lock_);
+  ++value_;
+  grown_.notify_all();  // under the lock: who has waited may destroy this
+  return *this;
+}
+
+long event_counter::value() const {
+  const std::lock_guard held(lock_);
+  return value_;
+}
+
+bool event_counter::reaches(long n) const {
+  std::unique_lock held(lock_);
+  return grown_.wait_for(held, net::test::patience, [&] { return value_ >= n; });
+}
+
 task<result<void>> test_server::listen(test_server& self) {
   auto listener =
       co_await ok(net::tcp_listener::bind(net::endpoint{net::address::loopback_v4(), self.port_}));
@@ -115,11 +137,15 @@ task<result<void>> test_server::listen(test_server& self) {
   co_return co_await self.server_.serve(listener);
 }
 
-test_server::test_server(handler& answers, server_options options, driver io)
-    : server_(answers, options),
-      rt_(std::make_unique<runtime>(runtime_options{.workers = 2, .io = io})) {
+test_server::test_server(handler& answers, server_options options, clock_kind clock)
+    : server_(answers, options) {
+  if (clock == clock_kind::manual) {
+    manual_ = std::make_unique<net::test::manual_runtime>();
+  } else {
+    rt_ = std::make_unique<runtime>(runtime_options{.workers = 2});
+  }
   auto listening = listening_.get_future();
-  job_ = rt_->spawn(listen, std::ref(*this));
+  job_ = rt().spawn(listen, std::ref(*this));
   listening.get();
 }
 
@@ -127,20 +153,15 @@ test_server::~test_server() {
   if (job_) stop();
 }
 
-std::chrono::milliseconds test_server::stop() {
-  const auto begin = std::chrono::steady_clock::now();
+void test_server::stop() {
   job_.stop();
   const auto join = [](join_handle<result<void>>& job) -> task<> {
     const auto end = co_await job.outcome();
     static_cast<void>(end);
   };
-  if (!job_.done()) rt_->block_on(join(job_));  // done: the runtime itself was shut down
+  if (!job_.done()) rt().block_on(join(job_));  // done: the runtime itself was shut down
   job_ = {};
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                               begin);
 }
-
-void test_server::pause() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
 
 int status_of(std::string_view response) {
   if (!response.starts_with("HTTP/1.1 ") || response.size() < 12) return 0;

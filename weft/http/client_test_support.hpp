@@ -3,13 +3,16 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "weft/http/server.hpp"
+#include "weft/net/manual_time_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 
 namespace weft::http::test {
@@ -23,7 +26,7 @@ class raw_client {
 
   /// False when the peer has closed.
   bool send(std::string_view bytes);
-  /// Up to `marker`, included; what there was at the end, or after five seconds.
+  /// Up to `marker`, included; what there was at the end, or when patience was.
   std::string read_until(std::string_view marker);
   /// All there is until the peer closes.
   std::string read_all();
@@ -37,7 +40,8 @@ class raw_client {
   /// Without an orderly end: the peer gets a reset.
   void reset();
   void end_writing();
-  int fd() const { return fd_; }
+  /// Nothing to be read now, neither bytes nor an end.
+  bool hears_nothing();
 
  private:
   bool fill();
@@ -45,35 +49,53 @@ class raw_client {
   std::string pending_;
 };
 
+/// What handlers and clients count, for a test that waits for them.
+class event_counter {
+ public:
+  event_counter& operator++();
+  long value() const;
+  /// Waits until it is at least `n`. Result: whether it is; false only when patience has ended.
+  bool reaches(long n) const;
+
+ private:
+  mutable std::mutex lock_;
+  mutable std::condition_variable grown_;
+  long value_ = 0;
+};
+
+enum class clock_kind : unsigned char {
+  machine,  // two workers
+  manual,   // one worker, and time passes in advance() only
+};
+
 /// A server on a free port of the loopback, in a runtime of its own.
 class test_server {
  public:
   explicit test_server(handler& answers, server_options options = {},
-                       driver io = driver::automatic);
+                       clock_kind clock = clock_kind::machine);
   ~test_server();
 
   std::uint16_t port() const { return port_; }
   server_statistics statistics() const { return server_.statistics(); }
-  runtime& rt() { return *rt_; }
+  runtime& rt() { return manual_ ? manual_->get() : *rt_; }
+  /// What can happen without time passing has happened; or time passes. clock_kind::manual only.
+  void settle() { manual_->settle(); }
+  void advance(std::chrono::nanoseconds by) { manual_->advance(by); }
   void stop_later() { job_.stop(); }
-  /// Stops it and waits for its end. Result: how long it took.
-  std::chrono::milliseconds stop();
-  /// Waits until what is asked for is true, for at most two seconds. Result: whether it is.
+  /// Stops it and waits for its end.
+  void stop();
+  /// Waits until what is asked for is true. Result: whether it is.
   template <class F>
   bool eventually(F true_now) {
-    for (int i = 0; i < 1000; ++i) {
-      if (true_now(statistics())) return true;
-      pause();
-    }
-    return false;
+    return net::test::eventually([&] { return true_now(statistics()); });
   }
 
  private:
-  static void pause();
   static task<result<void>> listen(test_server& self);
   server server_;
   std::promise<void> listening_;
-  std::unique_ptr<runtime> rt_;
+  std::unique_ptr<runtime> rt_;  // one of the two
+  std::unique_ptr<net::test::manual_runtime> manual_;
   std::uint16_t port_ = 0;
   join_handle<result<void>> job_;
 };

@@ -122,5 +122,12 @@ TEST(http_response, every_status_with_a_name_has_a_phrase) {
   EXPECT_EQ(reason(static_cast<status>(299)), "");
 }
 
+TEST(http_response, reset_content_has_no_body) {
+  const response r = response::with_status(status::reset_content);
+  std::string out;
+  EXPECT_FALSE(write_head(out, r, {}).has_body);
+  EXPECT_NE(out.find("Content-Length: 0\r\n"), std::string::npos) << out;
+}
+
 }  // namespace
 }  // namespace weft::http

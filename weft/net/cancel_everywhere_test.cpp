@@ -10,6 +10,7 @@
 #include <string>
 
 #include "weft/net/tcp.hpp"
+#include "weft/net/tcp_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/task/shield_scope.hpp"
@@ -21,13 +22,12 @@ namespace weft::net {
 namespace {
 
 using namespace std::chrono_literals;
+using test::bytes_of;
+using test::connected_pair;
+using test::loopback;
 using testing::cancel_everywhere;
 using testing::virtual_options;
 using testing::virtual_runtime;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
 
 /// Appends what comes to `got` until the end of the stream, in small bites.
 task<> read_to_end(tcp_stream& stream, std::string& got) {
@@ -66,27 +66,13 @@ task<> read_and_ask(tcp_stream& stream, std::string& got) {
   }
 }
 
-struct pair_of_streams {
-  tcp_stream first, second;
-};
-
-task<result<pair_of_streams>> connected_pair() {
-  auto listener = tcp_listener::bind(*endpoint::parse("127.0.0.1:0"));
-  if (!listener) co_return std::unexpected(listener.error());
-  auto out = co_await tcp_stream::connect(*listener->local_endpoint());
-  if (!out) co_return std::unexpected(out.error());
-  auto in = co_await listener->accept();
-  if (!in) co_return std::unexpected(in.error());
-  co_return pair_of_streams{std::move(*out), std::move(*in)};
-}
-
 /// Reads what another job sends; when it is stopped, the rest is read under a shield.
 task<> lossless_reader(std::string& got) {
   got.clear();
   auto made = co_await connected_pair();
   if (!made) co_return;
-  tcp_stream reader = std::move(made->second);
-  auto writer = spawn(send_in_pieces, std::move(made->first));
+  tcp_stream reader = std::move(made->server);
+  auto writer = spawn(send_in_pieces, std::move(made->client));
   const auto ended = co_await catch_stop(read_and_ask(reader, got));
   const shield_scope to_the_end;
   if (!ended) {
@@ -100,7 +86,7 @@ task<> lossless_reader(std::string& got) {
   EXPECT_EQ(got, message);  // each byte once, and in order
 }
 
-class cancel : public ::testing::TestWithParam<driver> {};
+class cancel : public test::on_each_driver {};
 
 TEST_P(cancel, a_stopped_read_loses_no_byte) {
   std::string got;
@@ -145,7 +131,7 @@ task<> client(endpoint to, bool& whole) {
 /// stops it.
 task<> echo_scenario(bool& whole) {
   whole = false;
-  auto listener = tcp_listener::bind(*endpoint::parse("127.0.0.1:0"));
+  auto listener = tcp_listener::bind(loopback);
   if (!listener) co_return;
   std::vector<join_handle<void>> connections;
   bool first = false, second = false;
@@ -185,10 +171,7 @@ TEST_P(cancel, the_echo_scenario_leaves_nothing_wherever_it_is_stopped) {
   EXPECT_GT(wholes, 0u);  // at least the run that was left alone
 }
 
-INSTANTIATE_TEST_SUITE_P(drivers, cancel, ::testing::Values(driver::epoll, driver::io_uring),
-                         [](const auto& param_info) {
-                           return param_info.param == driver::epoll ? "epoll" : "io_uring";
-                         });
+INSTANTIATE_TEST_SUITE_P(drivers, cancel, test::both_drivers, test::driver_name);
 
 }  // namespace
 }  // namespace weft::net

@@ -2,7 +2,9 @@
 #include "weft/net/tcp.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,61 +12,40 @@
 #include <string>
 #include <vector>
 
+#include "weft/net/manual_time_test_support.hpp"
 #include "weft/net/serve.hpp"
+#include "weft/net/tcp_test_support.hpp"
 #include "weft/os/file.hpp"
 #include "weft/runtime/runtime.hpp"
 
 namespace weft::net {
 namespace {
 
-const endpoint loopback{address::loopback_v4(), 0};
+using test::both_drivers;
+using test::bytes_of;
+using test::connected_pair;
+using test::connection;
+using test::driver_name;
+using test::loopback;
+using test::manual_runtime;
+using test::text_of;
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
-std::string text_of(std::span<const std::byte> bytes) {
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-}
-
-/// Once for each driver.
-class tcp_test : public ::testing::TestWithParam<const char*> {
+class tcp_test : public test::on_each_driver {
  protected:
-  void SetUp() override {
-    setenv("WEFT_DRIVER", GetParam(), 1);
-    std::string_view why;
-    if (auto made = io::make_driver(io::driver_kind::automatic, &why); !made) GTEST_SKIP() << why;
-  }
-  void TearDown() override { unsetenv("WEFT_DRIVER"); }
-
   /// Runs `f(args...)` on a runtime of two workers.
   template <class F, class... A>
   void run(F f, A&&... args) {
-    runtime rt({.workers = 2});
+    runtime rt({.workers = 2, .io = GetParam()});
     rt.block_on(f(std::forward<A>(args)...));
   }
 };
-INSTANTIATE_TEST_SUITE_P(each, tcp_test, ::testing::Values("epoll", "io_uring"),
-                         [](const auto& p) { return std::string(p.param); });
-
-struct connection {
-  tcp_stream client;
-  tcp_stream server;
-};
-task<void> connect_pair(connection& made) {
-  auto listener = tcp_listener::bind(loopback);
-  EXPECT_TRUE(listener);
-  const auto where = listener->local_endpoint();
-  auto client = co_await tcp_stream::connect(*where);
-  EXPECT_TRUE(client);
-  auto server = co_await listener->accept();
-  EXPECT_TRUE(server);
-  made.client = std::move(*client);
-  made.server = std::move(*server);
-}
+INSTANTIATE_TEST_SUITE_P(each, tcp_test, both_drivers, driver_name);
 
 task<void> both_ends_know_each_other() {
-  connection c;
-  co_await connect_pair(c);
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
   EXPECT_EQ(*c.client.local_endpoint(), *c.server.peer_endpoint());
   EXPECT_EQ(*c.client.peer_endpoint(), *c.server.local_endpoint());
   EXPECT_TRUE(c.client.set_no_delay(false));
@@ -73,8 +54,10 @@ task<void> both_ends_know_each_other() {
 TEST_P(tcp_test, both_ends_know_each_other) { run(both_ends_know_each_other); }
 
 task<void> reads_what_was_written() {
-  connection c;
-  co_await connect_pair(c);
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
   const auto sent = co_await c.client.write_all(bytes_of("hello, world"));
   EXPECT_TRUE(sent);
   std::byte buffer[12];
@@ -95,8 +78,10 @@ task<void> reads_what_was_written() {
 TEST_P(tcp_test, reads_what_was_written) { run(reads_what_was_written); }
 
 task<void> gathers() {
-  connection c;
-  co_await connect_pair(c);
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
   const io::io_part parts[] = {{"one ", 4}, {"", 0}, {"two ", 4}, {"three", 5}};
   const auto sent = co_await c.client.write_all(std::span<const io::io_part>(parts));
   EXPECT_TRUE(sent);
@@ -109,8 +94,10 @@ task<void> gathers() {
 TEST_P(tcp_test, a_gathered_write_is_one_stream) { run(gathers); }
 
 task<void> half_closes() {
-  connection c;
-  co_await connect_pair(c);
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
   EXPECT_TRUE(c.client.shutdown_write());
   std::byte buffer[8];
   const auto end = co_await c.server.read_some(buffer);
@@ -157,8 +144,10 @@ task<void> v6() {
 TEST_P(tcp_test, speaks_ipv6) { run(v6); }
 
 task<void> breaks() {
-  connection c;
-  co_await connect_pair(c);
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
   c.server.close();
   std::error_code error;
   while (!error) {
@@ -214,35 +203,60 @@ task<void> many_clients(int clients, std::size_t bytes) {
 TEST_P(tcp_test, a_server_serves_many_clients_at_once) { run(many_clients, 100, 20'000); }
 TEST_P(tcp_test, eight_megabytes_make_the_round_trip) { run(many_clients, 2, 8 << 20); }
 
-task<void> runs_out_of_descriptors() {
-  constexpr int clients = 4;
-  auto listener = tcp_listener::bind(loopback);
-  std::vector<tcp_stream> waiting;
-  for (int i = 0; i < clients; ++i) {
-    auto stream = co_await tcp_stream::connect(*listener->local_endpoint());
+task<void> bind_and_connect(tcp_listener& listener, std::vector<tcp_stream>& clients) {
+  auto bound = tcp_listener::bind(loopback);
+  EXPECT_TRUE(bound);
+  listener = std::move(*bound);
+  for (int i = 0; i < 4; ++i) {
+    auto stream = co_await tcp_stream::connect(*listener.local_endpoint());
     EXPECT_TRUE(stream);
-    waiting.push_back(std::move(*stream));
+    clients.push_back(std::move(*stream));
   }
-  std::vector<os::fd> hoard;  // every number that the process may still have
-  for (;;) {
-    os::fd copy(::dup(listener->native()));
-    if (!copy) break;
-    hoard.push_back(std::move(copy));
-  }
-  auto server = weft::spawn(serve_forever, std::ref(*listener));
-  co_await sleep_for(3 * accept_pause_min);  // it tries, and tries again
-  EXPECT_FALSE(server.done());
-  hoard.clear();
-  for (tcp_stream& client : waiting) {
+}
+task<void> ping(std::vector<tcp_stream>& clients) {
+  for (tcp_stream& client : clients) {
     const auto sent = co_await client.write_all(bytes_of("ping"));
     EXPECT_TRUE(sent);
     std::byte buffer[4];
     const auto n = co_await client.read_exact(buffer);
     EXPECT_EQ(n.value(), 4u);
   }
-  server.stop();
-  const auto how = co_await server.outcome();
+}
+task<void> stop_and_join(join_handle<void>& job) {
+  job.stop();
+  const auto how = co_await job.outcome();
   EXPECT_TRUE(how.stopped());
+}
+void runs_out_of_descriptors(driver io) {
+  manual_runtime rt(io);
+  tcp_listener listener;
+  std::vector<tcp_stream> waiting;
+  rt.get().block_on(bind_and_connect(listener, waiting));
+  std::vector<os::fd> hoard;  // every number that the process may still have
+  for (;;) {
+    os::fd copy(::dup(listener.native()));
+    if (!copy) break;
+    hoard.push_back(std::move(copy));
+  }
+  auto server = rt.get().spawn(serve_forever, std::ref(listener));
+  const auto pauses = [&] { return rt.get().metrics().timers_fired; };
+  rt.settle();
+  EXPECT_EQ(rt.get().metrics().timers_armed, 1u);  // it has tried, and pauses
+  rt.advance(accept_pause_min - std::chrono::milliseconds(1));
+  EXPECT_EQ(pauses(), 0u);
+  rt.advance(std::chrono::milliseconds(1));
+  EXPECT_EQ(pauses(), 1u);
+  rt.advance(accept_pause_min);
+  EXPECT_EQ(pauses(), 1u);  // twice as long
+  rt.advance(accept_pause_min);
+  EXPECT_EQ(pauses(), 2u);
+  EXPECT_FALSE(server.done());
+  hoard.clear();
+  rt.advance(4 * accept_pause_min);
+  rt.get().block_on(ping(waiting));
+  rt.get().block_on(stop_and_join(server));
+  waiting.clear();  // before the runtime whose driver knows them
+  listener.close();
 }
 TEST_P(tcp_test, a_server_without_free_descriptors_waits_and_recovers) {
   if (WEFT_ASAN != 0) GTEST_SKIP() << "UBSan, built with ASan, opens a pipe to check a type";
@@ -251,7 +265,7 @@ TEST_P(tcp_test, a_server_without_free_descriptors_waits_and_recovers) {
   rlimit low = before;
   low.rlim_cur = 128;
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
-  run(runs_out_of_descriptors);
+  runs_out_of_descriptors(GetParam());
   EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
@@ -263,28 +277,52 @@ task<void> read_for_ever(tcp_stream& stream, std::span<std::byte> into, int& don
   static_cast<void>(more);
   ++done;
 }
-task<void> stops_midway() {
-  connection c;
-  co_await connect_pair(c);
+int bytes_in(int request, const tcp_stream& stream) {
+  int n = -1;
+  EXPECT_EQ(::ioctl(stream.native(), static_cast<unsigned long>(request), &n), 0);
+  return n;
+}
+/// Until what the client wrote has come to the server's socket, and has been read from it.
+task<void> until_taken(const connection& c) {
+  while (bytes_in(SIOCOUTQ, c.client) != 0) co_await yield_now();
+  while (bytes_in(FIONREAD, c.server) != 0) co_await yield_now();
+}
+task<void> stops_midway(bool bytes_first) {
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
+  if (bytes_first) {
+    const auto sent = co_await c.client.write_all(bytes_of("abc"));
+    EXPECT_TRUE(sent);
+    const auto there = co_await c.server.wait_readable();
+    EXPECT_TRUE(there);
+  }
   std::byte buffer[8] = {};
   int done = 0;
   auto reader =
       weft::spawn(read_for_ever, std::ref(c.server), std::span<std::byte>(buffer), std::ref(done));
-  const auto sent = co_await c.client.write_all(bytes_of("abc"));
-  EXPECT_TRUE(sent);
-  co_await sleep_for(
-      std::chrono::milliseconds(20));  // there is no event for "read three bytes of eight"
+  if (!bytes_first) {
+    const auto sent = co_await c.client.write_all(bytes_of("abc"));
+    EXPECT_TRUE(sent);
+  }
+  co_await until_taken(c);
   reader.stop();
   const auto how = co_await reader.outcome();
   EXPECT_TRUE(how.stopped());
   EXPECT_EQ(done, 1);  // it got its three bytes, and ended at the next await
   EXPECT_EQ(text_of(std::span(buffer, 3)), "abc");
 }
-TEST_P(tcp_test, read_exact_stopped_midway_hands_over_what_it_has) { run(stops_midway); }
+TEST_P(tcp_test, read_exact_stopped_midway_hands_over_what_it_has) { run(stops_midway, false); }
+TEST_P(tcp_test, read_exact_stopped_midway_hands_over_what_was_there_at_first) {
+  run(stops_midway, true);
+}
 
 task<void> send_a_file(const std::string& folder_path, const char* path, std::size_t size) {
-  connection c;
-  co_await connect_pair(c);
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
   auto folder = os::open_directory(folder_path);
   EXPECT_TRUE(folder);
   auto file = os::open_beneath(folder->get(), path);
