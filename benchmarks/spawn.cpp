@@ -1,11 +1,9 @@
-// spawn: what a task with its join handle and a yield cost. README.md has the protocol.
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <vector>
+// spawn: what a task with its join handle, a yield, a hand-over to another thread, and a suspended
+// task cost. README.md says what each measures.
+#include <atomic>
 #include <weft/weft.hpp>
+
+#include "measure.hpp"
 
 namespace {
 
@@ -22,51 +20,82 @@ weft::task<> yield(std::size_t n) {
   for (std::size_t i = 0; i < n; i++) co_await weft::yield_now();
 }
 
-struct settings {
-  bool yields = false;
-  unsigned workers = 1;
-  std::size_t n = 10'000;
-  unsigned repeat = 5;
-};
+weft::task<> yield_among(std::size_t n, std::size_t tasks) {
+  std::vector<weft::join_handle<>> handles;
+  for (std::size_t t = 0; t < tasks; t++) handles.push_back(weft::spawn(yield, n / tasks));
+  for (auto& handle : handles) co_await handle;
+}
 
-weft::task<std::vector<double>> measure(settings s) {
-  std::vector<double> all;
-  for (unsigned i = 0; i <= s.repeat; i++) {  // the first one warms up
-    const auto begin = std::chrono::steady_clock::now();
-    if (s.yields)
-      co_await yield(s.n);
-    else
-      co_await spawn_and_join(s.n);
-    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
-    if (i != 0) all.push_back(took.count() / static_cast<double>(s.n));
+weft::task<std::int64_t> arrive() { co_return bench::now_ns(); }
+
+// From this runtime's worker to that of another one. One way: the task there looks at the clock.
+weft::task<std::vector<double>> hops(std::size_t n, std::int64_t before_ns, weft::runtime& other) {
+  std::vector<double> us(n);
+  for (auto& sample : us) {
+    bench::spin_ns(before_ns);
+    const auto left = bench::now_ns();
+    auto there = other.spawn(arrive);
+    const auto arrived = co_await there;
+    sample = static_cast<double>(arrived - left) / 1e3;
   }
-  co_return all;
+  co_return us;
 }
 
-const char* option(int argc, char** argv, const char* name, const char* otherwise) {
-  for (int i = 1; i + 1 < argc; i++)
-    if (std::strcmp(argv[i], name) == 0) return argv[i + 1];
-  return otherwise;
+weft::task<> wait_long(std::atomic<std::size_t>& begun) {
+  begun.fetch_add(1, std::memory_order_relaxed);
+  co_await weft::sleep_for(std::chrono::hours(1));
 }
 
-unsigned long number(int argc, char** argv, const char* name, const char* otherwise) {
-  const auto n = std::strtoul(option(argc, argv, name, otherwise), nullptr, 10);
-  if (n != 0) return n;
-  std::fprintf(stderr, "spawn: %s takes a number above zero\n", name);
-  std::exit(2);
+weft::task<> spawn_waiting(std::size_t n) {
+  std::atomic<std::size_t> begun{0};
+  for (std::size_t i = 0; i < n; i++) weft::spawn(wait_long, std::ref(begun)).detach();
+  while (begun.load(std::memory_order_relaxed) != n) co_await weft::yield_now();
+  co_await yield(2);
+}
+
+weft::task<double> memory(std::size_t n) {
+  co_await spawn_waiting(1);  // what the first one costs is not what a further one does
+  const double before = bench::resident_bytes();
+  co_await spawn_waiting(n);
+  co_return (bench::resident_bytes() - before) / static_cast<double>(n);
+}
+
+weft::task<bench::figures> measure(bench::options o, weft::runtime* other) {
+  bench::figures figures;
+  if (o.what == "memory") {
+    const double bytes = co_await memory(o.n);
+    figures.add("bytes", bytes);
+    co_return figures;
+  }
+  for (unsigned i = 0; i <= o.repeat; i++) {  // the first one warms up
+    const auto begin = bench::now_ns();
+    if (other != nullptr) {
+      auto us = co_await hops(o.n, o.what == "hop" ? 0 : 200'000, *other);
+      if (i != 0) figures.add("p50_us", bench::quantile(us, 0.5));
+      continue;
+    }
+    if (o.what == "spawn")
+      co_await spawn_and_join(o.n);
+    else if (o.tasks == 1)
+      co_await yield(o.n);
+    else
+      co_await yield_among(o.n, o.tasks);
+    if (i != 0) figures.add_ns_each(begin, o.n);
+  }
+  co_return figures;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const settings s{.yields = std::strcmp(option(argc, argv, "--what", "spawn"), "yield") == 0,
-                   .workers = static_cast<unsigned>(number(argc, argv, "--workers", "1")),
-                   .n = number(argc, argv, "--n", "10000"),
-                   .repeat = static_cast<unsigned>(number(argc, argv, "--repeat", "5"))};
-  weft::runtime rt({.workers = s.workers});
+  const auto o = bench::parse(argc, argv, {"spawn", "yield", "hop", "hop-parked", "memory"});
   // Spawned, so that it runs on a worker and not on this thread.
-  const std::vector<double> all = rt.block_on(rt.spawn(measure, s));
-  std::printf("{\"ns\": %.2f, \"all\": [", *std::ranges::min_element(all));
-  for (std::size_t i = 0; i < all.size(); i++) std::printf("%s%.2f", i == 0 ? "" : ", ", all[i]);
-  std::printf("]}\n");
+  if (o.what.starts_with("hop")) {
+    weft::runtime other({.workers = 1});
+    weft::runtime here({.workers = 1});
+    here.block_on(here.spawn(measure, o, &other)).print();
+  } else {
+    weft::runtime rt({.workers = o.workers});
+    rt.block_on(rt.spawn(measure, o, nullptr)).print();
+  }
 }

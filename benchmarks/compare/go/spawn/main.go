@@ -1,13 +1,11 @@
-// spawn: what a goroutine and a yield cost. See benchmarks/README.md for the protocol.
+// spawn: what a goroutine, a yield and a hand-over to another thread cost. See benchmarks/README.md.
 package main
 
 import (
-	"flag"
-	"fmt"
-	"os"
+	"compare/measure"
 	"runtime"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,35 +19,95 @@ func spawn(n int) {
 	all.Wait()
 }
 
-func yield(n int) {
-	for i := 0; i < n; i++ {
-		runtime.Gosched()
+func yield(n, tasks int) {
+	if tasks == 1 {
+		for i := 0; i < n; i++ {
+			runtime.Gosched()
+		}
+		return
 	}
+	var all sync.WaitGroup
+	all.Add(tasks)
+	for t := 0; t < tasks; t++ {
+		go func() {
+			yield(n/tasks, 1)
+			all.Done()
+		}()
+	}
+	all.Wait()
+}
+
+// Two goroutines, each with a thread of its own: the only way to make Go cross threads.
+func hops(n int, before time.Duration) []float64 {
+	begun := time.Now()
+	there, back := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		runtime.LockOSThread()
+		for range there {
+			back <- time.Since(begun)
+		}
+		close(back)
+	}()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	us := make([]float64, n)
+	for i := range us {
+		for at := time.Now(); time.Since(at) < before; {
+		}
+		left := time.Since(begun)
+		there <- struct{}{}
+		us[i] = float64(<-back-left) / 1e3
+	}
+	close(there)
+	<-back
+	return us
+}
+
+func memory(n int) float64 {
+	var begun int64
+	gate := make(chan struct{})
+	wait := func(count int) {
+		for i := 0; i < count; i++ {
+			go func() {
+				atomic.AddInt64(&begun, 1)
+				<-gate
+			}()
+		}
+		for atomic.LoadInt64(&begun) != int64(count) {
+			runtime.Gosched()
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	wait(1) // what the first one costs is not what a further one does
+	begun = 0
+	before := measure.ResidentBytes()
+	wait(n)
+	each := (measure.ResidentBytes() - before) / float64(n)
+	close(gate)
+	return each
 }
 
 func main() {
-	workers := flag.Int("workers", 1, "threads that run goroutines")
-	n := flag.Int("n", 10000, "operations a repetition")
-	repeat := flag.Int("repeat", 5, "measured repetitions, after one that is not")
-	what := flag.String("what", "spawn", "spawn or yield")
-	flag.Parse()
-	work := map[string]func(int){"spawn": spawn, "yield": yield}[*what]
-	if work == nil {
-		fmt.Fprintln(os.Stderr, "spawn: --what is spawn or yield")
-		os.Exit(2)
-	}
-	runtime.GOMAXPROCS(*workers)
-	work(*n)
-	var all []string
-	least := 0.0
-	for i := 0; i < *repeat; i++ {
-		begin := time.Now()
-		work(*n)
-		ns := float64(time.Since(begin).Nanoseconds()) / float64(*n)
-		if i == 0 || ns < least {
-			least = ns
+	o := measure.Parse("spawn", "yield", "hop", "hop-parked", "memory")
+	f := measure.Figures{}
+	switch o.What {
+	case "spawn":
+		measure.Repeat(o, f, o.N, func() { spawn(o.N) })
+	case "yield":
+		measure.Repeat(o, f, o.N, func() { yield(o.N, o.Tasks) })
+	case "hop", "hop-parked":
+		before := time.Duration(0)
+		if o.What == "hop-parked" {
+			before = 200 * time.Microsecond
 		}
-		all = append(all, fmt.Sprintf("%.2f", ns))
+		for i := 0; i <= o.Repeat; i++ {
+			us := hops(o.N, before)
+			if i != 0 {
+				f.Add("p50_us", measure.Quantile(us, 0.5))
+			}
+		}
+	case "memory":
+		f.Add("bytes", memory(o.N))
 	}
-	fmt.Printf("{\"ns\": %.2f, \"all\": [%s]}\n", least, strings.Join(all, ", "))
+	f.Print()
 }

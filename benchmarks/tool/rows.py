@@ -1,0 +1,166 @@
+"""rows: what ./bench compares, with whom, and what ours shall reach. The targets are those of the
+project's performance plan, set on a 2.5 GHz Xeon with two cores; ../README.md says what each row measures."""
+from dataclasses import dataclass, field
+
+from common import FILE
+
+TIE_PROGRAM = 1.2   # ratios nearer to 1 than this are ties on a shared machine
+TIE_SERVER = 1.15
+REFERENCE = "epoll"  # the plain C server that echo and http are measured against
+
+# What the table calls a program -> which peer builds it, and its further arguments.
+PROGRAMS = {name: (name, []) for name in ("weft", "go", "tokio", "asio", "tbb", "fiber", "uv", "epoll")}
+PROGRAMS["flume"] = ("tokio", ["--channel", "flume"])
+PROGRAMS["tokio-current"] = ("tokio", ["--runtime", "current"])  # its other runtime: a choice that users have
+PEERS = ("go", "tokio", "asio", "tbb", "fiber", "uv")
+
+
+@dataclass
+class Figure:
+    """One number of a run. `key` is its name in the program's line; per_s shows ns as millions a second."""
+    key: str
+    unit: str
+    target: str = ""      # as shown
+    limit: float = None   # reached where ours is not worse than this
+    of_peer: float = None  # or: reached where ratio is not worse than this
+    peers: tuple = None   # of the case's, those for whom it can be compared
+    per_s: bool = False
+    more: bool = False    # more is better
+
+    def value(self, got):
+        return 1e3 / got[self.key] if self.per_s else got[self.key]
+
+    def best(self, values):
+        return max(values) if self.more else min(values)
+
+
+def less(key, unit, limit=None, **more):
+    return Figure(key, unit, f"<= {limit:g}" if limit is not None else "", limit, **more)
+
+
+def millions(limit):
+    return Figure("ns", "M/s", f">= {limit}", limit, per_s=True, more=True)
+
+
+@dataclass
+class Case:
+    name: str             # as shown
+    workers: int
+    source: str           # the program
+    what: str             # its --what, or the kind of server
+    peers: tuple
+    figures: list
+    n: int = 0
+    tasks: int = 1
+    repeat: int = 5
+    n_of: dict = field(default_factory=dict)      # programs that get another n
+    quick_n: int = 0      # 0: the same
+    needs_gb: dict = field(default_factory=dict)  # programs that are left out with less memory
+    path: str = ""
+    body: bytes = b""
+
+    @property
+    def serves(self):
+        return self.what in ("echo", "http")
+
+    def size(self, program, quick):
+        n = self.n_of.get(program, self.n)
+        return min(n, self.quick_n) if quick and self.quick_n else n
+
+    def repetitions(self, quick):
+        return max(1, self.repeat // 3) if quick else self.repeat
+
+
+def both(name, source, what, peers, unit_key, unit, limits, **more):
+    """A row for one worker and one for two."""
+    return [Case(name, w, source, what, peers, [less(unit_key, unit, limit)], **more)
+            for w, limit in zip((1, 2), limits)]
+
+
+def fork_join():
+    few = {"go": 25, "tokio": 25}
+    yield "fib", "fib(32): ns a call", both(
+        "fib(32), a call", "fork_join", "fib", ("tbb", "go", "tokio"), "ns", "ns", (14, 7.5), n=32, repeat=2,
+        n_of=few, quick_n=27)
+    skynet = both("skynet 10^6, a task", "fork_join", "skynet", ("tbb", "go", "tokio"), "ns", "ns", (14, 8),
+                  n=1_000_000, repeat=3, n_of={"go": 100_000, "tokio": 100_000})
+    skynet[1].figures.append(less("peak_mb", "MB", 10, peers=("tbb",)))
+    yield "skynet", "a tree of 10^6 leaves: ns a task, memory", skynet
+    yield "nqueens", "12 queens: ms", both("nqueens(12)", "fork_join", "nqueens", ("tbb",), "ms", "ms",
+                                           (140, 80), n=12, repeat=3)
+    yield "matmul", "1024 x 1024 integers: ms", both("matmul(1024)", "fork_join", "matmul", ("tbb",), "ms",
+                                                     "ms", (None, None), n=1024, repeat=2, quick_n=512)
+    yield "children", "structured spawn of N empty children: ns a child", [
+        case for n in (10_000, 1_000_000) for case in both(
+            f"{n:,} children", "fork_join", "children", ("tbb",), "ns", "ns", (30, 50), n=n,
+            repeat=20 if n < 100_000 else 3)]
+
+
+def scheduling():
+    yield "spawn", "spawn N empty tasks and join them all: ns a task", [
+        case for n in (10_000, 1_000_000) for case in both(
+            f"spawn+join {n:,}", "spawn", "spawn", ("go", "tokio", "asio"), "ns", "ns", (60, 90), n=n,
+            repeat=20 if n < 100_000 else 2, quick_n=200_000)]
+    four = ("go", "tokio", "asio", "fiber")
+    yield "yield", "give way to others: ns a yield, alone and among 1000 tasks", [
+        *both("yield, 1 task", "spawn", "yield", four, "ns", "ns", (15, 15), n=300_000),
+        Case("yield, 1000 tasks", 2, "spawn", "yield", four, [less("ns", "ns", 30)], n=300_000, tasks=1000)]
+    yield "hop", "start a task on another worker: us until it runs, p50", [
+        Case("hop, at once", 2, "spawn", "hop", ("go", "tokio", "asio"), [less("p50_us", "us", 0.5)], n=2000),
+        Case("hop, to a parked one", 2, "spawn", "hop-parked", ("go", "tokio", "asio"),
+             [less("p50_us", "us", 11)], n=300, repeat=3)]
+    yield "memory", "a suspended spawned task: bytes", [
+        Case("suspended task", 1, "spawn", "memory", four, [less("bytes", "B", 112)], n=200_000, repeat=1,
+             n_of={"go": 100_000, "fiber": 10_000}, quick_n=50_000)]
+
+
+def waiting():
+    yield "channel", "bounded channel of 1024: million messages a second, 1 to 1 and 4 to 4", [
+        Case(f"channel, {pairs} to {pairs}", w, "sync", "channel", ("go", "tokio", "flume", "fiber", "asio"),
+             [millions(limit)], n=1_000_000, tasks=pairs, repeat=3, n_of={"asio": 200_000}, quick_n=200_000)
+        for pairs, w, limit in ((1, 1, 40), (4, 2, 25))]
+    yield "mutex", "lock and unlock: ns alone, million a second by 64 tasks", [
+        Case("mutex, 1 task", 1, "sync", "mutex", ("go", "tokio", "fiber"), [less("ns", "ns", 14)], n=1_000_000),
+        Case("mutex, 64 tasks", 2, "sync", "mutex", ("go", "tokio", "fiber"), [millions(50)], n=1_000_000,
+             tasks=64)]
+
+
+def time_and_threads():
+    yield "timer", "arm and cancel a timer: ns each", [
+        Case("timer", 1, "timer", "arm", ("go", "tokio", "uv"),
+             [less("arm_ns", "ns to arm", 25), less("cancel_ns", "ns to cancel", 15)], n=100_000)]
+    yield "timeout", "bound a thing in time that is over at once: ns", [
+        Case("timeout around a yield", 1, "timer", "timeout", ("go", "tokio"), [less("ns", "ns")], n=50_000)]
+    yield "sleep", "one task sleeps 1 ms: us, p50 and p99", [
+        Case("sleep(1 ms)", 1, "timer", "sleep", ("go", "tokio", "uv"),
+             [less("p50_us", "us p50", 1100), less("p99_us", "us p99", 1300)], n=300, repeat=1, quick_n=100)]
+    yield "crowd", "10^6 tasks sleep 0 to 2 s: lateness and CPU time", [
+        Case("10^6 sleeps, 0-2 s", 2, "timer", "crowd", ("go", "tokio"),
+             [less("p99_ms", "ms late, p99", 5),
+              Figure("cpu_s", "s of CPU", "<= 1/3 of theirs", of_peer=1 / 3)],
+             n=1_000_000, repeat=1, quick_n=100_000, needs_gb={"go": 6.0})]
+    yield "blocking", "to a thread that may block, and back: us", [
+        Case("spawn_blocking, there and back", 1, "blocking", "blocking", ("tokio", "uv"),
+             [less("us", "us", 3)], n=3000)]
+
+
+def servers():
+    def case(name, what, limit, peers, **more):
+        return Case(name, 1, what, what, peers,
+                    [Figure("ratio", "of epoll", f">= {limit:g}", limit, more=True)], **more)
+
+    yield "echo", "TCP echo, 64 B, 64 connections: requests a CPU second, as a ratio to plain epoll in C", [
+        case("echo 64 B", "echo", 1.0, ("go", "tokio", "tokio-current", "asio"))]
+    body = bytes(ord("a") + i % 26 for i in range(10 * 1024))
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_bytes(body)
+    yield "http", "HTTP/1.1 hello and a 10 KiB file, 64 connections: the same figure", [
+        case("HTTP hello", "http", 0.92, ("go", "tokio"), path="/", body=b"Hello, world!"),
+        case("HTTP 10 KiB file", "http", 0.9, ("go", "tokio"), path="/file", body=body)]
+
+
+def benches():
+    """By name: what it is, and its cases."""
+    return {name: (what, cases)
+            for group in (fork_join, scheduling, waiting, time_and_threads, servers)
+            for name, what, cases in group()}
