@@ -15,4 +15,5 @@
 #include "weft/task/ok.hpp"
 #include "weft/task/task.hpp"
 #include "weft/together/catch_stop.hpp"
+#include "weft/together/fork_join.hpp"
 #include "weft/together/timeout.hpp"

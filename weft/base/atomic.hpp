@@ -128,6 +128,7 @@ class plain {
 };
 
 inline void fence(order o) noexcept { model::hook::fence(o); }
+inline void compiler_fence() noexcept {}  // the checker's threads run as the source says
 inline void cpu_pause() noexcept { model::hook::pause(); }
 
 }  // namespace weft
@@ -234,6 +235,9 @@ WEFT_ALWAYS_INLINE void fence(order o) noexcept {
   __atomic_thread_fence(static_cast<int>(o));
 #endif
 }
+
+/// The light side of a pair whose other side is os::heavy_fence(): only the compiler is held.
+WEFT_ALWAYS_INLINE void compiler_fence() noexcept { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
 /// Tells the core that this is a spin loop.
 WEFT_ALWAYS_INLINE void cpu_pause() noexcept {

@@ -72,6 +72,7 @@ task<> scenario(static_files& files, bool& whole) {
   const auto end_c = co_await client.outcome();
   const auto end_s = co_await serving.outcome();
   static_cast<void>(end_c), static_cast<void>(end_s);
+  EXPECT_EQ(site.statistics().connections_open, 0u);  // serve() has ended
   if (ended) {
     whole = got.starts_with("HTTP/1.1 200") && got.find("small") != std::string::npos &&
             got.ends_with(std::string(200'000, 'x'));

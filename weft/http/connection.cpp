@@ -14,19 +14,6 @@
 namespace weft::http::detail {
 namespace {
 
-class ending {
- public:
-  ending(connection_group& group, connection_group::entry& entry) noexcept
-      : group_(group), entry_(entry) {}
-  ending(const ending&) = delete;
-  ending& operator=(const ending&) = delete;
-  ~ending() { group_.ended(entry_); }
-
- private:
-  connection_group& group_;
-  connection_group::entry& entry_;
-};
-
 std::int64_t wall_clock_seconds() noexcept {
   using namespace std::chrono;
   return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
@@ -41,11 +28,9 @@ void say_handler_error(connection_group& group, const char* what) noexcept {
 
 }  // namespace
 
-task<> run_connection(std::shared_ptr<connection_group> group, connection_group::entry& entry,
-                      net::tcp_stream accepted) {
-  const ending last(*group, entry);  // after the socket is closed
+task<> run_connection(net::tcp_stream accepted, connection_group::membership member) {
   net::tcp_stream stream = std::move(accepted);
-  connection served(*group, entry, stream);
+  connection served(member.group(), member.of(), stream);
   co_await served.run();
 }
 

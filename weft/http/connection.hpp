@@ -86,7 +86,6 @@ class connection {
 };
 
 /// The job of a connection.
-task<> run_connection(std::shared_ptr<connection_group> group, connection_group::entry& entry,
-                      net::tcp_stream accepted);
+task<> run_connection(net::tcp_stream accepted, connection_group::membership member);
 
 }  // namespace weft::http::detail

@@ -37,10 +37,8 @@ void connection_group::start(const std::shared_ptr<connection_group>& self,
   constexpr spawn_options named{.name = "http connection"};
   join_handle<void> handle;
   try {
-    handle = spawn(named, run_connection, self, std::ref(e), std::move(stream));
+    handle = spawn(named, run_connection, std::move(stream), membership(self, e));
   } catch (...) {  // no memory: as if it had not been accepted
-    self->counters_->open.subtract();
-    self->open_.fetch_sub(1, order::seq_cst);
     const spin_guard guard(self->lock_);
     e.now = entry::phase::free;
     self->free_.push_back(&e);

@@ -4,7 +4,8 @@
 // lock: the connection, as its last act, to detach it; close(), to join it; or nobody yet, because
 // the job ended before start() had the handle, which then drops it (state `ended`).
 //
-//   I1  A connection counts as open from start() until its job has closed the socket.
+//   I1  A connection counts as open from start() until its job has closed the socket: until the
+//       membership that the job owns is gone.
 //   I2  A request is never begun after close(): the connection sets busy, then reads draining;
 //       close() sets draining, then reads busy (all seq_cst). At least one sees the other: the
 //       connection gives up, or it is seen as busy and is given its time. (Both may happen.)
@@ -34,6 +35,25 @@ class connection_group {
     atomic<bool> busy{false};
   };
 
+  /// What a connection's job owns from spawn() on. Its end, which comes after the socket was closed,
+  /// is the connection's, also if the job was stopped before its first line ran.
+  class membership {
+   public:
+    membership(std::shared_ptr<connection_group> group, entry& of) noexcept
+        : group_(std::move(group)), of_(&of) {}
+    membership(membership&& other) noexcept = default;
+    membership& operator=(membership&&) = delete;
+    ~membership() {
+      if (group_ != nullptr) group_->ended(*of_);
+    }
+    connection_group& group() const noexcept { return *group_; }
+    entry& of() const noexcept { return *of_; }
+
+   private:
+    std::shared_ptr<connection_group> group_;
+    entry* of_;
+  };
+
   connection_group(handler& answers, const server_options& options,
                    std::shared_ptr<server_counters> counters)
       : answers_(answers), options_(options), counters_(std::move(counters)) {}
@@ -55,9 +75,6 @@ class connection_group {
   void end_work(entry& e) noexcept;
   [[nodiscard]] bool draining() const noexcept { return draining_.load(order::relaxed); }
 
-  /// The last act of a connection.
-  void ended(entry& e) noexcept;
-
   /// No request is begun any more, and idle connections are stopped. Result: the jobs to wait for.
   [[nodiscard]] std::vector<join_handle<void>> close();
 
@@ -67,6 +84,7 @@ class connection_group {
   }
 
  private:
+  void ended(entry& e) noexcept;
   [[nodiscard]] bool full() const noexcept {
     return open_.load(order::seq_cst) >= options_.connections_max;
   }

@@ -17,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "weft/base/intrusive_list.hpp"
 #include "weft/base/time.hpp"
 #include "weft/io/driver.hpp"
 #include "weft/os/clock.hpp"
@@ -39,7 +40,10 @@ class loop final : public scheduler {
     if (!pthread_equal(pthread_self(), runner_)) io.wake();
   }
   void enlist(job&) noexcept override { ++alive_; }
-  std::uint32_t retire(job&) noexcept override { return --alive_, 0; }
+  bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override {
+    --alive_;
+    return hand_over(ended);
+  }
 
   template <class F, class... A>
   auto spawn(F f, A&&... args) {

@@ -2,7 +2,8 @@
 // when nobody would find it otherwise, and costs a fence and a load when somebody would.
 //
 //   Threads  any
-//   Cost     worker_to_notify(): a fence and a load while anybody searches or all are awake. The
+//   Cost     a worker's push: a load while anybody searches or all are awake, and no fence where
+//            membarrier works: who falls asleep pays for both. An outsider's: a fence and a load. The
 //            lock is taken only to fall asleep and to wake
 //   After    tokio's runtime/scheduler/multi_thread/idle.rs; the rule of `sleep` is stricter
 //
@@ -16,7 +17,9 @@
 //   I2  searching <= awake
 //   I3  who is taken out of sleepers_ by worker_to_notify() counts as searching from then on
 // The rules for a worker
-//   R1  push to any queue, then worker_to_notify(), then unpark whom it names.
+//   R1  push to any queue, then worker_to_notify(), then unpark whom it names. `pusher::worker` may
+//       be said only by a worker that is awake and pushes to a queue that it looks at itself before
+//       it falls asleep.
 //   R2  a searcher that finds work calls stop_searching(); if it was the last, it calls
 //       worker_to_notify(): what it did not see may be there, and nobody else is looking.
 //   R3  one that found nothing calls sleep(); on true it looks at all queues again before it parks,
@@ -25,7 +28,10 @@
 // Pairings
 //   P1  push, fence (worker_to_notify), load of counts_  ||  change of counts_ (sleep, which lowers
 //       searching or awake), fence, look at the queues: both fences are seq_cst, so either the
-//       pusher sees that nobody searches any more, or the last searcher sees what was pushed
+//       pusher sees that nobody searches any more, or the last searcher sees what was pushed. Where
+//       membarrier works (asymmetric), a worker's fence is the compiler's only and the sleeper's is
+//       membarrier, which fences for all. A sleeper that sees no other worker awake spares itself
+//       that: nobody is left who pushes as a worker, and outsiders have their own fence.
 // Why no work is left lying while a worker sleeps, by what the pusher saw
 //   somebody searches: that searcher stops later. As one with work: if it is the last, R2 wakes the
 //     next. As one that sleeps, with others searching on: the same holds for the last of those. As
@@ -50,6 +56,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/cache_line.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/os/membarrier.hpp"
 
 namespace weft {
 
@@ -58,15 +65,31 @@ class idle {
   static constexpr unsigned workers_max = 1024;
 
   /// All workers start awake and not searching.
-  explicit idle(unsigned workers) noexcept : workers_(workers), counts_(workers * one_awake) {
+  /// `asymmetric`: os::register_heavy_fence() said yes.
+  explicit idle(unsigned workers, bool asymmetric = false) noexcept
+      : workers_(workers), asymmetric_(asymmetric), counts_(workers * one_awake) {
     WEFT_ASSERT(workers >= 1 && workers <= workers_max, "the number of workers is out of range");
   }
   idle(const idle&) = delete;
   idle& operator=(const idle&) = delete;
 
+  enum class pusher : std::uint8_t { outsider, worker };
   /// To be called after each push. Result: the worker to unpark, from now on awake and searching;
   /// none if the work will be found without.
-  [[nodiscard]] std::optional<unsigned> worker_to_notify() noexcept;
+  [[nodiscard]] std::optional<unsigned> worker_to_notify(pusher who = pusher::outsider) noexcept {
+    if (WEFT_LIKELY(!may_have_to_notify(who))) return std::nullopt;
+    return take_one_to_notify();
+  }
+  /// The cheap half of it, for hot paths: whether the other half must be called.
+  [[nodiscard]] WEFT_ALWAYS_INLINE bool may_have_to_notify(pusher who) const noexcept {
+    if (who == pusher::worker && WEFT_LIKELY(asymmetric_)) {
+      compiler_fence();  // P1, with the heavy fence in sleep()
+    } else if (WEFT_MUTATE("idle.notify.no_fence", true, false)) {
+      fence(order::seq_cst);  // P1
+    }
+    return should_notify(counts_.load(order::relaxed));
+  }
+  [[nodiscard]] std::optional<unsigned> take_one_to_notify() noexcept;
 
   /// Result: false if half of the workers search already: more would only get in each other's way.
   /// True: the caller counts as searching. About half, that is: no lock is taken for it.
@@ -96,13 +119,14 @@ class idle {
 
   bool should_notify(std::uint32_t counts) const noexcept {
     if (WEFT_MUTATE("idle.notify.trusts_the_awake", false, true)) return counts / one_awake == 0;
-    return counts % one_awake == 0 && counts / one_awake < workers_;
+    return counts % one_awake == 0 && counts < workers_ * one_awake;
   }
   // Under the lock. The lowest number: a light load then stays with a few warm workers.
   unsigned take_sleeper() noexcept;
   bool take(unsigned worker) noexcept;
 
   const unsigned workers_;
+  const bool asymmetric_;
   alignas(cache_line) atomic<std::uint32_t> counts_;
   spin_lock lock_;
   plain<std::uint64_t> sleepers_[workers_max / bits];
@@ -110,9 +134,7 @@ class idle {
 
 // ---------------------------------------------------------------------------------------------
 
-inline std::optional<unsigned> idle::worker_to_notify() noexcept {
-  if (WEFT_MUTATE("idle.notify.no_fence", true, false)) fence(order::seq_cst);  // P1
-  if (!should_notify(counts_.load(order::relaxed))) return std::nullopt;
+inline std::optional<unsigned> idle::take_one_to_notify() noexcept {
   spin_guard held(lock_);
   // Again: another pusher may have woken somebody, who then searches for this work as well.
   if (!should_notify(counts_.load(order::relaxed))) return std::nullopt;
@@ -145,7 +167,13 @@ inline bool idle::sleep(unsigned worker, bool searching) noexcept {
     word.set(word.get() | bit);
     before = counts_.fetch_sub(one_awake + (searching ? one_searching : 0u), order::relaxed);
   }
-  if (WEFT_MUTATE("idle.sleep.no_fence", true, false)) fence(order::seq_cst);  // P1
+  if (WEFT_MUTATE("idle.sleep.no_fence", true, false)) {  // P1
+    if (asymmetric_ && before / one_awake > 1) {
+      os::heavy_fence();
+    } else {
+      fence(order::seq_cst);
+    }
+  }
   if (WEFT_MUTATE("idle.sleep.only_if_searching", false, true) && !searching) return false;
   return before % one_awake == (searching ? 1u : 0u);
 }

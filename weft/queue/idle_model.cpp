@@ -16,7 +16,8 @@ using model::linked_item;
 constexpr unsigned workers_max = 3;
 
 struct toy_pool {
-  explicit toy_pool(model::world& w, unsigned workers) : world(w), sleepers(workers) {}
+  explicit toy_pool(model::world& w, unsigned workers, bool asymmetric = false)
+      : world(w), sleepers(workers, asymmetric) {}
 
   model::world& world;
   injector<linked_item> queue;
@@ -24,8 +25,8 @@ struct toy_pool {
   parker parkers[workers_max];
   atomic<bool> over{false};
 
-  void notify() {
-    if (const auto worker = sleepers.worker_to_notify())
+  void notify(idle::pusher who = idle::pusher::outsider) {
+    if (const auto worker = sleepers.worker_to_notify(who))
       static_cast<void>(parkers[*worker].unpark());
   }
   void submit(linked_item& item) {
@@ -44,7 +45,7 @@ struct toy_pool {
       if (!item && !searching && (searching = sleepers.try_start_searching())) item = find();
       if (item) {
         if (searching && sleepers.stop_searching() && !world.mutant("idle_model.no_chain")) {
-          notify();  // R2
+          notify(idle::pusher::worker);  // R2
         }
         searching = false;
         run(*item);
@@ -109,6 +110,17 @@ WEFT_MODEL_TEST(idle, one_worker_one_item,
   check_all_run(model, items);
 }
 
+// Where membarrier works, the last one awake does not call it: outsiders have their own fence.
+WEFT_MODEL_TEST(idle, one_worker_one_item_asymmetric,
+                model::kills("idle.notify.no_fence", "idle.sleep.no_fence")) {
+  toy_pool pool(model, 1, true);
+  linked_item items[1];
+  model.thread("worker", [&] { pool.work(0, [](linked_item& i) { i.run(); }); });
+  model.thread("submitter", [&] { pool.submit(items[0]); });
+  come_to_rest(model, pool, 1);
+  check_all_run(model, items);
+}
+
 WEFT_MODEL_TEST(idle, two_workers_one_item,
                 model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
                              "idle_model.no_second_look", "idle_model.submit_without_notify"),
@@ -156,18 +168,15 @@ WEFT_MODEL_TEST(idle, busy_worker_keeps_no_work,
 
 // The same handshake on a run queue: a worker pushes to its own and is then busy until a thief has
 // run the item.
-WEFT_MODEL_TEST(idle, work_of_a_busy_worker_is_stolen,
-                model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
-                             "idle_model.no_second_look"),
-                model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
-  toy_pool pool(model, 2);
+void busy_worker_and_thief(model::world& model, bool asymmetric) {
+  toy_pool pool(model, 2, asymmetric);
   run_queue<linked_item, 2> busy, mine;
   linked_item items[1];
   atomic<std::uint32_t> ran(0);
   model.thread("busy", [&] {
     items[0].prepare();
     busy.push_back(&items[0], pool.queue);
-    pool.notify();
+    pool.notify(idle::pusher::worker);
     while (!ran.load(order::acquire)) static_cast<void>(os::futex_wait(ran, 0, never_ns));
   });
   model.thread("thief", [&] {
@@ -185,6 +194,20 @@ WEFT_MODEL_TEST(idle, work_of_a_busy_worker_is_stolen,
   pool.end();
   model.wind_down();
   check_all_run(model, items);
+}
+
+WEFT_MODEL_TEST(idle, work_of_a_busy_worker_is_stolen,
+                model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
+                             "idle_model.no_second_look"),
+                model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
+  busy_worker_and_thief(model, false);
+}
+
+// The pusher has no fence of its own: the sleeper's is membarrier.
+WEFT_MODEL_TEST(idle, work_of_a_busy_worker_is_stolen_by_one_who_pays_for_the_fence,
+                model::kills("idle.sleep.no_fence", "idle_model.no_second_look"),
+                model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
+  busy_worker_and_thief(model, true);
 }
 
 // A worker woken by a completion of its own, while a pusher names it: it must know which of the two

@@ -75,6 +75,10 @@ class run_queue {
   template <overflow_sink<T> Sink>
   void push_back(T* item, Sink& sink) noexcept;
 
+  /// Owner. As push_back() of items that are linked by `next`, `first` and the rest of its chain, but
+  /// published at once; takes as many as there is room for. Result: what is left of the chain.
+  [[nodiscard]] T* push_chain(T* first) noexcept;
+
   /// Owner. The oldest item, or null.
   [[nodiscard]] T* pop() noexcept;
 
@@ -170,6 +174,22 @@ bool run_queue<T, Capacity, Index, IndexBits>::overflow(T* item, std::uint32_t h
   last->next = item;
   sink.push_batch(first, item, moved + 1);
   return true;
+}
+
+template <class T, unsigned Capacity, class Index, unsigned IndexBits>
+T* run_queue<T, Capacity, Index, IndexBits>::push_chain(T* first) noexcept {
+  const heads head = unpack(head_.load(order::acquire));  // P2
+  std::uint32_t tail = tail_.load(order::relaxed);
+  for (std::uint32_t room = Capacity - distance(head.steal, tail); room != 0 && first != nullptr;
+       --room) {
+    T* const item = first;
+    first = item->next;
+    slot(tail).set(item);
+    tail = plus(tail, 1);
+  }
+  tail_.store(static_cast<Index>(tail),
+              WEFT_MUTATE("run_queue.chain.relaxed", order::release, order::relaxed));  // P1
+  return first;
 }
 
 template <class T, unsigned Capacity, class Index, unsigned IndexBits>

@@ -72,6 +72,32 @@ WEFT_MODEL_TEST(run_queue, pop_against_two_thieves,
   check_all_run(model, items);
 }
 
+// A chain is published at once; what a thief holds on to leaves less room for it.
+WEFT_MODEL_TEST(run_queue, chain_against_a_thief, model::kills("run_queue.chain.relaxed"),
+                model::reaches("all of it", "a part of it")) {
+  run_queue<linked_item, 4> q;
+  list_sink sink;
+  linked_item items[5];
+  push(q, items[0], sink);
+  model.thread("owner", [&] {
+    for (unsigned i = 1; i < 5; ++i) {
+      items[i].prepare();
+      items[i].next = i < 4 ? &items[i + 1] : nullptr;
+    }
+    linked_item* rest = q.push_chain(&items[1]);
+    model.outcome(rest == nullptr ? "all of it" : "a part of it");
+    while (rest != nullptr) {
+      linked_item* const after = rest->next;
+      rest->run();
+      rest = after;
+    }
+    drain(q);
+  });
+  model.thread("thief", [&] { steal_and_run(q); });
+  model.run();
+  check_all_run(model, items);
+}
+
 // The ring is small, so the owner comes back to the slots that the thief is copying.
 WEFT_MODEL_TEST(run_queue, full_ring_against_a_thief,
                 model::kills("run_queue.push.head_relaxed", "run_queue.steal.done_relaxed",

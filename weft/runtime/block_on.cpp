@@ -14,7 +14,7 @@
 namespace weft::detail {
 
 thread_executor::~thread_executor() {
-  WEFT_ASSERT(pending_ == 0, "a thread's executor ended with jobs alive");
+  WEFT_ASSERT(jobs_.left() == 0, "a thread's executor ended with jobs alive");
 }
 
 void thread_executor::schedule(job& ready, wake_kind) noexcept {
@@ -28,18 +28,14 @@ void thread_executor::schedule(job& ready, wake_kind) noexcept {
   os::futex_wake(arrivals_, 1);  // by its address alone: the executor may be gone
 }
 
-void thread_executor::enlist(job& made) noexcept {
-  alive_.push_back(made);
-  ++pending_;
-  if (stopping_ && !made.stopped_by_owner) made.stop();
-}
+void thread_executor::enlist(job& made) noexcept { jobs_.add(jobs_.of(0), made); }
 
-std::uint32_t thread_executor::retire(job& ended) noexcept {
-  ended.unlink();
-  return 0;
+bool thread_executor::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept {
+  jobs_.remove(jobs_.of(0), ended);
+  const bool answer = hand_over(ended);
+  static_cast<void>(jobs_.retired(jobs_.of(0)));
+  return answer;
 }
-
-void thread_executor::retired(std::uint32_t) noexcept { --pending_; }
 
 job* thread_executor::next() noexcept {
   spin_guard guard(lock_);
@@ -49,13 +45,8 @@ job* thread_executor::next() noexcept {
 void thread_executor::run_until(join_state& awaited) noexcept {
   constexpr std::uint16_t budget_units = 128;
   job* const outer = exchange_current_job(nullptr);
-  while (pending_ != 0) {
-    if (!stopping_ && awaited.done()) {
-      stopping_ = true;
-      alive_.for_each([](job& j) {
-        if (!j.stopped_by_owner) j.stop();
-      });
-    }
+  while (jobs_.left() != 0) {
+    if (!jobs_.stopping() && awaited.done()) jobs_.stop_all();
     const std::uint32_t seen = arrivals_.load(order::acquire);  // P1
     job* const ready = next();
     if (ready == nullptr) {

@@ -10,6 +10,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/runtime/registry.hpp"
 #include "weft/task/join_handle.hpp"
 
 namespace weft {
@@ -26,8 +27,7 @@ class thread_executor final : public scheduler {
 
   void schedule(job& ready, wake_kind why) noexcept override;
   void enlist(job& made) noexcept override;
-  std::uint32_t retire(job& ended) noexcept override;
-  void retired(std::uint32_t ticket) noexcept override;
+  bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override;
   /// Runs what is ready, sleeping between, until `awaited` has ended; then stops what is left, and
   /// runs until all of it has ended, too.
   void run_until(join_state& awaited) noexcept;
@@ -35,11 +35,9 @@ class thread_executor final : public scheduler {
  private:
   job* next() noexcept;
   spin_lock lock_;
-  intrusive_queue<job, &job::next> ready_;   // under lock_
-  atomic<std::uint32_t> arrivals_{0};        // counts pushes: the word to sleep on
-  intrusive_list<job, registry_tag> alive_;  // by this thread only, as the two below
-  std::uint64_t pending_ = 0;
-  bool stopping_ = false;  // new jobs are stopped as they are made
+  intrusive_queue<job, &job::next> ready_;  // under lock_
+  atomic<std::uint32_t> arrivals_{0};       // counts pushes: the word to sleep on
+  registry jobs_{1, false};  // by this thread only
 };
 
 }  // namespace detail

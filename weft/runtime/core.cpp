@@ -14,8 +14,6 @@
 namespace weft::detail {
 namespace {
 
-constexpr unsigned external_shards = 1;  // for jobs that are made outside of the workers
-
 unsigned worker_count(const runtime_options& options) noexcept {
   if (options.mode == scheduling::current_thread) return 1;
   const unsigned wanted = options.workers != 0 ? options.workers : os::cpus_available();
@@ -73,18 +71,18 @@ runtime_core::runtime_core(runtime_options options, environment& env)
       name_(options.name),
       env_(env),
       asymmetric_(os::register_heavy_fence()),
-      idle_(worker_count(options)),
+      idle_(worker_count(options), asymmetric_),
       may_spin_(os::cpus_available() > 1),
+      jobs_(worker_count(options), asymmetric_),
       blocking_(name_ + "-block", options.max_blocking_threads,
                 std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive))) {
   const unsigned count = worker_count(options_);
   rng seeds(env_.seed());
   auto drivers = make_drivers(env_, options_.io, count, driver_reason_);
   for (unsigned i = 0; i < count; ++i) {
-    processors_.push_back(std::make_unique<processor>(i, seeds.next(), std::move(drivers[i])));
-  }
-  for (unsigned i = 0; i < count + external_shards; ++i) {
-    registry_.push_back(std::make_unique<registry_shard>());
+    processors_.push_back(
+        std::make_unique<processor>(i, seeds.next(), std::move(drivers[i]), asymmetric_));
+    processors_.back()->jobs = &jobs_.of(i);
   }
   for (auto& p : processors_) workers_.push_back(std::make_unique<worker>(*this, *p));
   try {
@@ -110,12 +108,30 @@ void runtime_core::end_workers() noexcept {
   for (auto& w : workers_) w->join();
 }
 
+// The worker that calls, if it is one of this runtime's.
+WEFT_ALWAYS_INLINE worker* runtime_core::caller() noexcept {
+  worker* const w = current_worker();
+  return w != nullptr && &w->core() == this ? w : nullptr;
+}
+
 void runtime_core::schedule(job& ready, wake_kind why) noexcept {
-  if (worker* const w = current_worker(); w != nullptr && &w->core() == this) {
+  if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
     if (pinned.processor() != nullptr) return w->push(ready, why);
   }
   inject(ready);
+}
+
+void runtime_core::launch(job& made) noexcept {
+  if (worker* const w = caller()) {
+    const worker::pinned pinned(*w);
+    if (processor* const p = pinned.processor()) {
+      jobs_.add(*p->jobs, made);
+      return w->push(made, wake_kind::spawned);
+    }
+  }
+  jobs_.add(made);
+  inject(made);
 }
 
 void runtime_core::inject(job& ready) noexcept {
@@ -126,12 +142,12 @@ void runtime_core::inject(job& ready) noexcept {
   injecting_.fetch_add(1, order::relaxed);
   injections_.fetch_add(1, order::relaxed);
   injected_.push(&ready);
-  wake_one();
+  wake_one(idle::pusher::outsider);
   injecting_.fetch_sub(1, order::release);  // P2, and the last access
 }
 
-void runtime_core::wake_one() noexcept {
-  if (const auto sleeper = idle_.worker_to_notify()) wake_worker(*sleeper);
+void runtime_core::wake_one(idle::pusher who) noexcept {
+  if (const auto sleeper = idle_.worker_to_notify(who)) wake_worker(*sleeper);
 }
 
 void runtime_core::wake_worker(unsigned index) noexcept {
@@ -142,7 +158,7 @@ void runtime_core::wake_worker(unsigned index) noexcept {
 bool runtime_core::any_work() const noexcept {
   if (!injected_.empty()) return true;
   for (const auto& p : processors_) {
-    if (!p->ready.empty_hint()) return true;
+    if (!p->ready.empty_hint() || !p->branches.empty_hint()) return true;
   }
   return false;
 }
@@ -152,40 +168,32 @@ bool runtime_core::may_skip_time() const noexcept {
 }
 
 void runtime_core::enlist(job& made) noexcept {
-  worker* const w = current_worker();
-  unsigned shard = static_cast<unsigned>(processors_.size());
-  if (w != nullptr && &w->core() == this) {
+  if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
-    if (pinned.processor() != nullptr) shard = pinned.processor()->index;
+    if (processor* const p = pinned.processor()) return jobs_.add(*p->jobs, made);
   }
-  registry_shard& r = *registry_[shard];
-  made.registry_shard = static_cast<std::uint16_t>(shard);
-  {
-    spin_guard guard(r.lock);
-    made.id = ++r.made * registry_.size() + shard;
-    ++r.listed;
-    r.pending.fetch_add(1, order::relaxed);
-    r.alive.push_back(made);
-  }
-  if (stopping_.load(order::seq_cst) && !made.stopped_by_owner) made.stop();
+  jobs_.add(made);
 }
 
-std::uint32_t runtime_core::retire(job& ended) noexcept {
-  registry_shard& r = *registry_[ended.registry_shard];
-  spin_guard guard(r.lock);
-  ended.unlink();
-  --r.listed;
-  return ended.registry_shard;
+bool runtime_core::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept {
+  if (worker* const w = caller()) {
+    const worker::pinned pinned(*w);
+    if (processor* const p = pinned.processor()) {
+      jobs_.remove(*p->jobs, ended);
+      const bool answer = hand_over(ended);
+      if (WEFT_UNLIKELY(jobs_.retired(*p->jobs))) tell_shutdown();
+      return answer;
+    }
+  }
+  jobs_.remove(ended);
+  const bool answer = hand_over(ended);
+  if (jobs_.retired()) tell_shutdown();
+  return answer;
 }
 
-void runtime_core::retired(std::uint32_t ticket) noexcept {
-  // P1  pending down, then stopping read (both seq_cst)  ->  shutdown(): stopping set, then pending
-  //     read (both seq_cst): at least one of the two sees the other's write.
-  if (registry_[ticket]->pending.fetch_sub(1, order::seq_cst) == 1 &&
-      stopping_.load(order::seq_cst)) {
-    std::lock_guard guard(shutdown_mutex_);
-    job_ended_.notify_all();
-  }
+void runtime_core::tell_shutdown() noexcept {
+  std::lock_guard guard(shutdown_mutex_);
+  job_ended_.notify_all();
 }
 
 void runtime_core::panicked(job& ended, std::exception_ptr error) noexcept {
@@ -200,46 +208,23 @@ timer_set& runtime_core::timers() noexcept {
   return pinned.processor()->timers;
 }
 
-std::uint64_t runtime_core::alive() const noexcept {
-  std::uint64_t n = 0;
-  for (const auto& r : registry_) n += r->pending.load(order::seq_cst);  // P1
-  return n;
-}
-
-void runtime_core::stop_all() noexcept {
-  for (const auto& r : registry_) {
-    // A job can only go once it was taken off the list, which needs this lock. So it is held across
-    // withdraw() and the wakes that follow, as no other spin lock is: it happens at shutdown only,
-    // and nothing in there waits for a job to end.
-    spin_guard guard(r->lock);
-    r->alive.for_each([](job& j) {
-      if (!j.stopped_by_owner) j.stop();
-    });
-  }
-}
-
 void runtime_core::report_alive() noexcept {
   constexpr int lines_max = 20;
   int lines = 0;
   std::fprintf(stderr, "weft: %llu jobs would not end:\n",
-               static_cast<unsigned long long>(alive()));
-  for (const auto& r : registry_) {
-    spin_guard guard(r->lock);
-    r->alive.for_each([&lines](job& j) {
-      if (++lines > lines_max) return;
-      const operation* const op = j.waiting_in();
-      std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id),
-                   j.name, op != nullptr ? "is suspended" : "is running or ready");
-    });
-  }
+               static_cast<unsigned long long>(jobs_.left()));
+  jobs_.each([&lines](job& j) {
+    if (++lines > lines_max) return;
+    std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id), j.name,
+                 j.waiting_in() != nullptr ? "is suspended" : "is running or ready");
+  });
   if (lines > lines_max) std::fprintf(stderr, "weft:   and %d more\n", lines - lines_max);
 }
 
 result<void> runtime_core::shutdown(std::int64_t grace_ns) {
-  stopping_.store(true, order::seq_cst);
-  stop_all();
+  jobs_.stop_all();
   std::unique_lock lock(shutdown_mutex_);
-  const auto none_left = [this] { return alive() == 0; };
+  const auto none_left = [this] { return jobs_.left() == 0; };
   // wait_for() adds it to the clock's time, and must not get beyond what the clock can say.
   constexpr std::int64_t grace_max_ns = std::int64_t{365} * 24 * 3600 * 1'000'000'000;
   const std::chrono::nanoseconds grace(std::min(grace_ns, grace_max_ns));
@@ -255,11 +240,8 @@ metrics_snapshot runtime_core::metrics() const {
   m.workers = static_cast<unsigned>(processors_.size());
   m.driver = processors_.front()->io->name();
   m.driver_reason = driver_reason_;
-  for (const auto& r : registry_) {
-    spin_guard guard(r->lock);
-    m.jobs_spawned += r->made;
-    m.jobs_alive += r->listed;
-  }
+  m.jobs_alive = jobs_.alive();
+  m.jobs_spawned = jobs_.made();
   for (const auto& p : processors_) {
     m.turns += p->figures.turns.get();
     m.stolen += p->figures.stolen.get();

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "weft/base/spin_lock.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/queue/idle.hpp"
 #include "weft/queue/injector.hpp"
@@ -20,6 +19,7 @@
 #include "weft/runtime/metrics.hpp"
 #include "weft/runtime/options.hpp"
 #include "weft/runtime/processor.hpp"
+#include "weft/runtime/registry.hpp"
 
 namespace weft::detail {
 
@@ -32,8 +32,8 @@ class runtime_core final : public scheduler {
 
   void schedule(job& ready, wake_kind why) noexcept override;
   void enlist(job& made) noexcept override;
-  std::uint32_t retire(job& ended) noexcept override;
-  void retired(std::uint32_t ticket) noexcept override;
+  void launch(job& made) noexcept override;
+  bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override;
   void panicked(job& ended, std::exception_ptr error) noexcept override;
   timer_set& timers() noexcept override;
   std::int64_t now_ns() noexcept override { return env_.now_ns(); }
@@ -45,24 +45,15 @@ class runtime_core final : public scheduler {
  private:
   friend class worker;
 
-  /// Jobs that are alive, for shutdown and listings. Sharded, so that spawning workers do not meet.
-  struct registry_shard {
-    alignas(cache_line) spin_lock lock;
-    intrusive_list<job, registry_tag> alive;
-    std::uint64_t made = 0;
-    std::uint64_t listed = 0;
-    alignas(cache_line) atomic<std::uint64_t> pending{0};  // listed, or ending just now
-  };
-
+  worker* caller() noexcept;
   void inject(job& ready) noexcept;
   void end_workers() noexcept;
-  void wake_one() noexcept;
+  void wake_one(idle::pusher who) noexcept;
   void wake_worker(unsigned index) noexcept;
   bool any_work() const noexcept;
   bool may_skip_time() const noexcept;
-  void stop_all() noexcept;
-  std::uint64_t alive() const noexcept;
   void report_alive() noexcept;
+  void tell_shutdown() noexcept;
 
   const runtime_options options_;
   const std::string name_;
@@ -75,8 +66,7 @@ class runtime_core final : public scheduler {
   atomic<std::uint32_t> injecting_{0};  // threads inside inject(): they may be anybody's
   idle idle_;
   const bool may_spin_;  // more than one core to run on
-  std::vector<std::unique_ptr<registry_shard>> registry_;
-  atomic<bool> stopping_{false};  // new jobs are stopped as they are made
+  registry jobs_;
   atomic<bool> ended_{false};     // workers leave their loops
   std::mutex shutdown_mutex_;
   std::condition_variable job_ended_;

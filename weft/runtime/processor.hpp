@@ -13,6 +13,9 @@
 #include "weft/queue/injector.hpp"
 #include "weft/queue/parker.hpp"
 #include "weft/queue/run_queue.hpp"
+#include "weft/queue/work_deque.hpp"
+#include "weft/task/fork.hpp"
+#include "weft/runtime/registry.hpp"
 #include "weft/task/job.hpp"
 #include "weft/timer/timer_set.hpp"
 
@@ -36,12 +39,14 @@ struct processor_figures {
 
 class processor {
  public:
-  processor(unsigned number, std::uint64_t seed, std::unique_ptr<io::driver> driver)
-      : index(number), random(seed), io(std::move(driver)) {}
+  processor(unsigned number, std::uint64_t seed, std::unique_ptr<io::driver> driver, bool asymmetric)
+      : index(number), branches(asymmetric), random(seed), io(std::move(driver)) {}
 
   const unsigned index;
+  registry::shard* jobs = nullptr;
   run_queue<job> ready;                            // thieves: steal
   alignas(cache_line) atomic<job*> lifo{nullptr};  // owner stores, anybody takes by exchange
+  work_deque<fork_branch> branches;                // thieves: steal
   parker sleep;                                    // any thread: unpark
   timer_set timers;                                // any thread: cancel
   rng random;

@@ -9,32 +9,29 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/os/clock.hpp"
+#include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/task/current.hpp"
 
 namespace weft::detail {
 namespace {
 
-constexpr std::uint64_t injector_every_turns =
-    61;                                         // prime, so that it meets no pattern of the load
-constexpr std::uint64_t clock_every_turns = 8;  // reading it costs 22 ns
+constexpr unsigned injector_every_turns = 61;  // prime, so that it meets no pattern of the load
+constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns
 constexpr std::int64_t look_every_ns = 50'000;
 constexpr unsigned lifo_in_a_row_max = 3;    // then the run queue has its turn
 constexpr std::uint16_t budget_units = 128;  // of a job, a turn
 constexpr std::int64_t spin_ns = 10'000;     // waking a sleeping core costs as much
 constexpr unsigned injected_at_once_max = 32;
 
-thread_local worker* this_worker;
-
 }  // namespace
 
-WEFT_NOINLINE worker* current_worker() noexcept {
-  asm volatile("");
-  return this_worker;
-}
-
 worker::worker(runtime_core& core, processor& first)
-    : core_(core), processor_(&first), pin_(core.asymmetric_) {}
+    : fork_port(core.asymmetric_), core_(core), processor_(&first) {
+  deque = &first.branches;
+  sleepers = &core.idle_;
+  notify = [](fork_port& port) noexcept { static_cast<worker&>(port).core_.wake_one(idle::pusher::worker); };
+}
 
 void worker::start() {
   const std::string name = core_.name_ + "-" + std::to_string(processor_->index);
@@ -47,19 +44,26 @@ void worker::start() {
 
 void worker::thread_main(void* self) {
   auto* const me = static_cast<worker*>(self);
-  this_worker = me;
+  this_thread_state().worker = me;
+  this_thread_state().port = me;
   me->loop();
-  this_worker = nullptr;
+  this_thread_state().port = nullptr;
+  this_thread_state().worker = nullptr;
 }
 
 void worker::loop() noexcept {
   while (!core_.ended_.load(order::relaxed)) {
-    ++tick_;
-    if (tick_ % injector_every_turns == 0 ||
-        (tick_ % clock_every_turns == 0 && core_.env_.now_ns() - last_look_ns_ >= look_every_ns)) {
-      look_around();
+    job* found = nullptr;
+    if (WEFT_UNLIKELY(--until_clock_ == 0)) {
+      until_clock_ = clock_every_turns;
+      if (core_.env_.now_ns() - last_look_ns_ >= look_every_ns) look_around();
     }
-    job* found = next();
+    if (WEFT_UNLIKELY(--until_injector_ == 0)) {
+      until_injector_ = injector_every_turns;
+      look_around();
+      found = waiting_longest();
+    }
+    if (WEFT_LIKELY(found == nullptr)) found = next();
     if (found == nullptr) found = search();
     if (found == nullptr) {
       sleep();
@@ -67,7 +71,7 @@ void worker::loop() noexcept {
     }
     if (searching_) {  // I2
       searching_ = false;
-      if (core_.idle_.stop_searching()) core_.wake_one();
+      if (core_.idle_.stop_searching()) core_.wake_one(idle::pusher::worker);
     }
     run(*found);
   }
@@ -75,9 +79,6 @@ void worker::loop() noexcept {
 
 job* worker::next() noexcept {
   processor& p = *processor_;
-  if (tick_ % injector_every_turns == 0) {
-    if (job* j = from_injector()) return j;
-  }
   if (p.lifo.load(order::relaxed) != nullptr && lifo_in_a_row_ < lifo_in_a_row_max) {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) {
       ++lifo_in_a_row_;
@@ -89,7 +90,17 @@ job* worker::next() noexcept {
   if (p.lifo.load(order::relaxed) != nullptr) {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) return j;
   }
+  if (fork_branch* const b = p.branches.pop()) return &b->make_job(core_);
   return from_injector();
+}
+
+/// What the order of next() would leave lying for as long as jobs come back to the run queue.
+job* worker::waiting_longest() noexcept {
+  if (job* const j = from_injector()) return j;
+  if (fork_branch* const b = processor_->branches.steal([] { os::heavy_fence(); })) {
+    return &b->make_job(core_);
+  }
+  return nullptr;
 }
 
 job* worker::from_injector() noexcept {
@@ -99,12 +110,12 @@ job* worker::from_injector() noexcept {
   const auto taken = core_.injected_.pop_batch(
       share < injected_at_once_max ? static_cast<unsigned>(share) : injected_at_once_max);
   if (taken.first == nullptr) return nullptr;
-  for (job* j = taken.first->next; j != nullptr;) {
-    job* const after = j->next;
-    push_back(*j);
-    j = after;
+  for (job* rest = processor_->ready.push_chain(taken.first->next); rest != nullptr;) {
+    job* const after = rest->next;  // thieves have made the ring look full
+    push_back(*rest);
+    rest = after;
   }
-  if (taken.count > 1) core_.wake_one();
+  if (taken.count > 1) core_.wake_one(idle::pusher::worker);
   return taken.first;
 }
 
@@ -126,6 +137,10 @@ job* worker::steal() noexcept {
     if (job* j = victim.ready.steal_into(processor_->ready)) {
       processor_->figures.stolen.add(processor_->ready.len_hint() - before + 1);
       return j;
+    }
+    if (fork_branch* const b = victim.branches.steal([] { os::heavy_fence(); })) {
+      processor_->figures.stolen.add();
+      return &b->make_job(core_);
     }
   }
   return from_injector();
@@ -158,9 +173,9 @@ void worker::run(job& next) noexcept {
   processor_->figures.turns.add();
   next.refill_budget(budget_units);
   exchange_current_job(&next);
-  pin_.unpin();
+  pin.unpin();
   next.run();
-  const auto pinned = pin_.pin();
+  const auto pinned = pin.pin();
   WEFT_ASSERT(pinned == pin_state::pin_result::owned, "a processor was taken without a monitor");
   exchange_current_job(nullptr);
 }
@@ -179,7 +194,7 @@ void worker::push(job& ready, wake_kind why) noexcept {
     if (queued == nullptr) return;
   }
   push_back(*queued);
-  core_.wake_one();
+  core_.wake_one(idle::pusher::worker);
 }
 
 /// Into the run queue; what it has no room for goes to the injector.

@@ -8,11 +8,11 @@
 
 #include "weft/os/thread.hpp"
 #include "weft/runtime/core.hpp"
-#include "weft/runtime/pin.hpp"
+#include "weft/task/fork.hpp"
 
 namespace weft::detail {
 
-class worker {
+class worker : private fork_port {
  public:
   worker(runtime_core& core, processor& first);
   void start();
@@ -26,12 +26,10 @@ class worker {
   /// Holds the processor for a block of runtime code that was entered from user code.
   class pinned {
    public:
-    explicit pinned(worker& w) noexcept
-        : worker_(w),
-          was_pinned_(w.pin_.is_pinned()),
-          owned_(w.pin_.pin() == pin_state::pin_result::owned) {}
-    ~pinned() {
-      if (!was_pinned_) worker_.pin_.unpin();
+    WEFT_ALWAYS_INLINE explicit pinned(worker& w) noexcept
+        : worker_(w), was_pinned_(w.pin.is_pinned()), owned_(w.pin.pin() == pin_state::pin_result::owned) {}
+    WEFT_ALWAYS_INLINE ~pinned() {
+      if (!was_pinned_) worker_.pin.unpin();
     }
     pinned(const pinned&) = delete;
     pinned& operator=(const pinned&) = delete;
@@ -52,6 +50,7 @@ class worker {
   void loop() noexcept;
   job* next() noexcept;
   void push_back(job& ready) noexcept;
+  job* waiting_longest() noexcept;
   job* from_injector() noexcept;
   job* search() noexcept;
   job* steal() noexcept;
@@ -62,16 +61,16 @@ class worker {
 
   runtime_core& core_;
   processor* processor_;
-  pin_state pin_;
   os::thread thread_;
-  std::uint64_t tick_ = 0;
+  unsigned until_clock_ = 1;     // turns
+  unsigned until_injector_ = 1;  // turns
   std::int64_t last_look_ns_ = 0;
   unsigned lifo_in_a_row_ = 0;
   bool searching_ = false;
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
 };
 
-/// The worker that the calling thread is, or nullptr. Never inlined: see task/current.hpp.
-worker* current_worker() noexcept;
+/// The worker that the calling thread is, or nullptr.
+inline worker* current_worker() noexcept { return this_thread_state().worker; }
 
 }  // namespace weft::detail

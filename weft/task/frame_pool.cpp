@@ -24,29 +24,29 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t class_bytes = cache_line;
-constexpr std::size_t class_count = 32;  // up to 2 KiB
-constexpr std::size_t pooled_bytes_max = class_bytes * class_count;
+using detail::frame_block;
+using detail::frame_class_count;
+using detail::frame_list;
+using detail::pooled_frame_bytes_max;
+using detail::this_thread_state;
+
+constexpr std::size_t class_bytes = std::size_t{1} << detail::frame_class_shift;
+static_assert(class_bytes == cache_line);
 constexpr unsigned batch_blocks = 64;
 constexpr unsigned depot_batches_max = 1024;  // of a class: 64 Ki blocks
 
-struct block {
-  block* next;
-  block* next_batch;  // valid in the first block of a batch at the depot
-};
-
 struct depot_class {
   spin_lock lock;
-  block* batches = nullptr;
+  frame_block* batches = nullptr;
   unsigned count = 0;
 };
 
 // Never destroyed: frames may be freed by static destructors and by threads that outlive main().
 depot_class& depot(std::size_t index) noexcept {
-  alignas(depot_class) static unsigned char storage[class_count * sizeof(depot_class)];
+  alignas(depot_class) static unsigned char storage[frame_class_count * sizeof(depot_class)];
   static depot_class* const classes = [] {
     auto* first = reinterpret_cast<depot_class*>(storage);
-    for (std::size_t i = 0; i < class_count; ++i) new (first + i) depot_class;
+    for (std::size_t i = 0; i < frame_class_count; ++i) new (first + i) depot_class;
     return first;
   }();
   return classes[index];
@@ -81,14 +81,10 @@ bool pool_enabled() noexcept {
   return enabled;
 }
 
-struct free_list {
-  block* head = nullptr;
-  unsigned count = 0;
-};
-
-void give_batch(std::size_t index, free_list& list) noexcept {
-  block* const first = list.head;
-  block* last = first;
+// I2. Says whether the depot took it.
+void give_batch(std::size_t index, frame_list& list) noexcept {
+  frame_block* const first = list.head;
+  frame_block* last = first;
   unsigned n = 1;
   for (; n < batch_blocks && last->next; ++n) last = last->next;
   list.head = last->next;
@@ -104,15 +100,15 @@ void give_batch(std::size_t index, free_list& list) noexcept {
       return;
     }
   }
-  for (block* b = first; b != nullptr;) {  // I2: the depot is full
-    block* const next = b->next;
+  for (frame_block* b = first; b != nullptr;) {  // I2: the depot is full
+    frame_block* const next = b->next;
     unpoison(b, (index + 1) * class_bytes);
     system_free(b);
     b = next;
   }
 }
 
-bool take_batch(std::size_t index, free_list& list) noexcept {
+bool take_batch(std::size_t index, frame_list& list) noexcept {
   depot_class& d = depot(index);
   {
     spin_guard guard(d.lock);
@@ -122,48 +118,52 @@ bool take_batch(std::size_t index, free_list& list) noexcept {
     --d.count;
   }
   list.count = 0;  // a batch that came from flush() may be a short one
-  for (block* b = list.head; b != nullptr; b = b->next) ++list.count;
+  for (frame_block* b = list.head; b != nullptr; b = b->next) ++list.count;
   return true;
 }
 
-// Set once the thread's lists are gone: destructors of other thread_locals may come after theirs.
-// Not a member of them: what a destructor writes to its own object is a dead store (GCC drops it).
-constinit thread_local bool cache_ended = false;
-
-struct thread_cache {
-  free_list lists[class_count];
-
-  void flush() noexcept {
-    for (std::size_t i = 0; i < class_count; ++i) {
-      while (lists[i].head != nullptr) give_batch(i, lists[i]);
-    }
+void flush() noexcept {
+  for (std::size_t i = 0; i < frame_class_count; ++i) {
+    frame_list& list = this_thread_state().frames[i];
+    while (list.head != nullptr) give_batch(i, list);
   }
-  ~thread_cache() {
+}
+
+/// Makes the calling thread keep frames until it ends. thread_local destructors that run after this
+/// one may still free frames: the lists are closed by then, and those frames go to the system.
+// Not a member of the keeper: what a destructor writes to its own object is a dead store.
+constinit thread_local bool keeper_ended = false;
+
+class keeper {
+ public:
+  keeper() noexcept {
+    for (frame_list& list : this_thread_state().frames) list.limit = 2 * batch_blocks;  // I2
+  }
+  ~keeper() {
     flush();
-    cache_ended = true;
+    for (frame_list& list : this_thread_state().frames) list.limit = 0;
+    keeper_ended = true;
   }
+  void stay() noexcept {}
 };
 
-// Out of line: a coroutine may be resumed on another thread, and a compiler that keeps the address
-// of a thread_local across that would use the wrong list.
-// Result: nullptr once the lists are gone; the system serves what comes so late.
-WEFT_NOINLINE thread_cache* cache() noexcept {
-  static thread_local thread_cache instance;
-  asm volatile("");
-  return WEFT_UNLIKELY(cache_ended) ? nullptr : &instance;
+/// Whether the thread keeps frames from now on.
+WEFT_NOINLINE bool keep_frames() noexcept {
+  if (!pool_enabled() || keeper_ended) return false;
+  static thread_local keeper mine;
+  mine.stay();
+  return true;
 }
 
 /// From the lists, the depot or the system.
 void* allocate_block(std::size_t bytes) {
-  if (WEFT_UNLIKELY(bytes > pooled_bytes_max || !pool_enabled())) return system_allocate(bytes);
+  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled())) return system_allocate(bytes);
   const std::size_t index = (bytes - 1) / class_bytes;
-  thread_cache* const mine = cache();
-  if (WEFT_UNLIKELY(mine == nullptr)) return system_allocate((index + 1) * class_bytes);
-  free_list& list = mine->lists[index];
-  if (WEFT_UNLIKELY(list.head == nullptr)) {
-    if (!take_batch(index, list)) return system_allocate((index + 1) * class_bytes);
+  frame_list& list = this_thread_state().frames[index];
+  if (list.head == nullptr && !(keep_frames() && take_batch(index, list))) {
+    return system_allocate((index + 1) * class_bytes);
   }
-  block* const b = list.head;
+  frame_block* const b = list.head;
   list.head = b->next;
   --list.count;
   unpoison(b, (index + 1) * class_bytes);
@@ -172,29 +172,30 @@ void* allocate_block(std::size_t bytes) {
 
 }  // namespace
 
-void* allocate_frame(std::size_t bytes) {
+namespace detail {
+
+WEFT_NOINLINE void* allocate_frame_slowly(std::size_t bytes) {
   WEFT_CHECK_SLOW(bytes > 0, "a frame has at least one byte");
   void* const frame = allocate_block(bytes);
   census_add(census_kind::frames, 1);  // not before: there may be no memory
   return frame;
 }
 
-void free_frame(void* frame, std::size_t bytes) noexcept {
+WEFT_NOINLINE void free_frame_slowly(void* frame, std::size_t bytes) noexcept {
   census_add(census_kind::frames, -1);
+  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !keep_frames())) return system_free(frame);
   const std::size_t index = (bytes - 1) / class_bytes;
-  if (WEFT_UNLIKELY(bytes > pooled_bytes_max || !pool_enabled())) return system_free(frame);
-  thread_cache* const mine = cache();
-  if (WEFT_UNLIKELY(mine == nullptr)) return system_free(frame);
-  free_list& list = mine->lists[index];
-  auto* const b = static_cast<block*>(frame);
+  frame_list& list = this_thread_state().frames[index];
+  if (list.count >= list.limit) give_batch(index, list);  // I2
+  auto* const b = static_cast<frame_block*>(frame);
   b->next = list.head;
   list.head = b;
   poison(b, (index + 1) * class_bytes);
-  if (WEFT_UNLIKELY(++list.count >= 2 * batch_blocks)) give_batch(index, list);  // I2
+  ++list.count;
 }
 
-void flush_frame_cache() noexcept {
-  if (thread_cache* const mine = cache()) mine->flush();
-}
+}  // namespace detail
+
+void flush_frame_cache() noexcept { flush(); }
 
 }  // namespace weft

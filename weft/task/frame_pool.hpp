@@ -12,11 +12,54 @@
 
 #include <cstddef>
 
+#include "weft/base/config.hpp"
+#include "weft/task/thread_state.hpp"
+
 namespace weft {
 
+namespace detail {
+
+// Out of line: the list is empty or full, the frame is large, or the build looks closer.
+[[nodiscard]] void* allocate_frame_slowly(std::size_t bytes);
+void free_frame_slowly(void* frame, std::size_t bytes) noexcept;
+
+#if WEFT_ASAN || WEFT_CENSUS
+inline constexpr bool frames_in_line = false;
+#else
+inline constexpr bool frames_in_line = true;
+#endif
+inline constexpr std::size_t pooled_frame_bytes_max = frame_class_count << frame_class_shift;
+
+}  // namespace detail
+
 /// Never nullptr; throws std::bad_alloc when there is no memory.
-[[nodiscard]] void* allocate_frame(std::size_t bytes);
-void free_frame(void* frame, std::size_t bytes) noexcept;
+[[nodiscard]] WEFT_ALWAYS_INLINE void* allocate_frame(std::size_t bytes) {
+  if (detail::frames_in_line && bytes <= detail::pooled_frame_bytes_max) {
+    detail::frame_list& list =
+        detail::this_thread_state().frames[(bytes - 1) >> detail::frame_class_shift];
+    if (detail::frame_block* const b = list.head; WEFT_LIKELY(b != nullptr)) {
+      list.head = b->next;
+      --list.count;
+      return b;
+    }
+  }
+  return detail::allocate_frame_slowly(bytes);
+}
+
+WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
+  if (detail::frames_in_line && bytes <= detail::pooled_frame_bytes_max) {
+    detail::frame_list& list =
+        detail::this_thread_state().frames[(bytes - 1) >> detail::frame_class_shift];
+    if (WEFT_LIKELY(list.count < list.limit)) {
+      auto* const b = static_cast<detail::frame_block*>(frame);
+      b->next = list.head;
+      list.head = b;
+      ++list.count;
+      return;
+    }
+  }
+  detail::free_frame_slowly(frame, bytes);
+}
 
 /// Gives what the calling thread's free lists hold to the depot, for other threads to use.
 void flush_frame_cache() noexcept;

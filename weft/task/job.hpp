@@ -6,15 +6,15 @@
 //   Threads  stop(), stop_requested() and an operation's finish() from any; everything else by the
 //            thread that runs the job
 //   Cost     waiting: one compare-exchange to arm, one to complete; no allocation, no refcount
-//   Memory   at most 128 bytes, inside the frame of its outermost coroutine (root.hpp)
+//   Memory   72 bytes, inside the block of memory that root.hpp makes
 //   Protocol top of job.cpp
 #pragma once
 
 #include <cstdint>
 #include <exception>
 
+#include "weft/base/assert.hpp"
 #include "weft/base/atomic.hpp"
-#include "weft/base/intrusive_list.hpp"
 
 namespace weft {
 
@@ -37,11 +37,16 @@ class scheduler {
   virtual void schedule(job& ready, wake_kind why) noexcept = 0;
   /// A new job, not yet ready: from now on it counts as alive, and listings show it.
   virtual void enlist(job& made) noexcept { static_cast<void>(made); }
-  /// A job's coroutine ended: listings forget it. Gives what retired() wants, for the job may be
-  /// gone by then.
-  virtual std::uint32_t retire(job& ended) noexcept { return static_cast<void>(ended), 0; }
-  /// Its result was handed over, and its frame freed if that was left to it: it counts no more.
-  virtual void retired(std::uint32_t ticket) noexcept { static_cast<void>(ticket); }
+  /// Both in one: a new job that is ready.
+  virtual void launch(job& made) noexcept {
+    enlist(made);
+    schedule(made, wake_kind::spawned);
+  }
+  /// A job ended, on the calling thread: listings forget it, then `hand_over` gives its result to
+  /// whoever waits, which may be the end of it, then it counts no more. Gives what `hand_over` gave.
+  virtual bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept {
+    return hand_over(ended);
+  }
   /// A job that nobody will join ended by an exception. By default the program ends.
   virtual void panicked(job& ended, std::exception_ptr error) noexcept;
   /// Timers that the calling job may arm, and the clock they go by. Threads: the one running a job.
@@ -90,10 +95,7 @@ class operation {
   bool shielded_ = false;  // not in the stop slot: a stop waits until the shield is left
 };
 
-/// The list of all jobs that are alive.
-struct registry_tag {};
-
-class job : public list_hook<registry_tag> {
+class job {
  public:
   job* next = nullptr;  // link of whatever queue it is in
 
@@ -147,7 +149,7 @@ class job : public list_hook<registry_tag> {
   // Set by whoever spawns; read by listings.
   std::uint64_t id = 0;
   const char* name = "";
-  std::uint16_t registry_shard = 0;
+  void* listed_as = nullptr;  // its scheduler's own
   bool stopped_by_owner = false;  // a branch of another job's operation: a shutdown stops that job,
                                   // whose shield, if it has one, then holds for both
 

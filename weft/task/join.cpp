@@ -34,6 +34,7 @@ join_state::finish_result join_state::finish() noexcept {
 }
 
 join_state::drop_result join_state::drop() noexcept {
+  if (done()) return drop_result::ended;  // its end was the last that others write
   const std::uintptr_t before = word_.exchange(  // P1, P3
       join_detached, WEFT_MUTATE("join.drop.relaxed", order::acq_rel, order::relaxed));
   WEFT_ASSERT(before <= join_done, "a join_handle was destroyed or detached while it was awaited");

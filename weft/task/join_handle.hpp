@@ -25,7 +25,7 @@ enum class outcome_kind : unsigned char { value, exception, stopped };
 template <class T>
 class outcome {
  public:
-  explicit outcome(detail::root_promise<T>& ended) : kind_(outcome_kind::value) {
+  explicit outcome(detail::root<T>& ended) : kind_(outcome_kind::value) {
     if (ended.slot.has_error()) {
       kind_ = outcome_kind::exception;
       error_ = ended.slot.error();
@@ -62,7 +62,7 @@ class [[nodiscard(
   using value_type = T;
 
   join_handle() noexcept = default;
-  explicit join_handle(detail::root_promise<T>& job) noexcept : job_(&job) {}
+  explicit join_handle(detail::root<T>& job) noexcept : job_(&job) {}
   join_handle(join_handle&& other) noexcept : job_(std::exchange(other.job_, nullptr)) {}
   join_handle& operator=(join_handle&& other) noexcept {
     if (this != &other) {
@@ -90,22 +90,22 @@ class [[nodiscard(
   outcome_joiner outcome() noexcept { return outcome_joiner(checked()); }
 
  private:
-  detail::root_promise<T>& checked() const noexcept {
+  detail::root<T>& checked() const noexcept {
     WEFT_ASSERT(job_ != nullptr, "this join_handle has no job: it was moved from or detached");
     return *job_;
   }
   void release(bool stop_first) noexcept {
     if (job_ == nullptr) return;
     if (stop_first && !job_->join.done()) job_->stop();
-    std::exchange(job_, nullptr)->drop(&detail::root_promise<T>::unclaimed);
+    std::exchange(job_, nullptr)->drop();
   }
-  detail::root_promise<T>* job_ = nullptr;
+  detail::root<T>* job_ = nullptr;
 };
 
 template <class T>
 class join_handle<T>::joiner final : public awaitable_operation<joiner, join_operation> {
  public:
-  explicit joiner(detail::root_promise<T>& job) noexcept
+  explicit joiner(detail::root<T>& job) noexcept
       : awaitable_operation<joiner, join_operation>(job.join), job_(job) {}
   T await_resume() {
     job_.claimed = true;
@@ -114,14 +114,14 @@ class join_handle<T>::joiner final : public awaitable_operation<joiner, join_ope
   }
 
  private:
-  detail::root_promise<T>& job_;
+  detail::root<T>& job_;
 };
 
 template <class T>
 class join_handle<T>::outcome_joiner final
     : public awaitable_operation<outcome_joiner, join_operation> {
  public:
-  explicit outcome_joiner(detail::root_promise<T>& job) noexcept
+  explicit outcome_joiner(detail::root<T>& job) noexcept
       : awaitable_operation<outcome_joiner, join_operation>(job.join), job_(job) {}
   weft::outcome<T> await_resume() {
     job_.claimed = true;
@@ -129,54 +129,26 @@ class join_handle<T>::outcome_joiner final
   }
 
  private:
-  detail::root_promise<T>& job_;
+  detail::root<T>& job_;
 };
 
 /// Makes a job of f(args...) on `home`; both are decay-copied into it. It is not ready yet: set its
 /// name and id, then launch() it. Throws what the copies and the frame's allocation throw.
 template <class F, class... A>
-auto make_job(scheduler& home, F&& f, A&&... args)
-    -> detail::root_promise<detail::spawned_value_t<F, A...>>& {
-  using T = detail::spawned_value_t<F, A...>;
-  return detail::run_root<T, std::decay_t<F>, std::decay_t<A>...>(home, std::forward<F>(f),
-                                                                  std::forward<A>(args)...)
-      .promise();
+auto make_job(scheduler& home, F&& f, A&&... args) -> detail::root<detail::spawned_value_t<F, A...>>& {
+  using body = detail::call_body<std::decay_t<F>, std::decay_t<A>...>;
+  return detail::root_of<detail::spawned_value_t<F, A...>, body>::make(home, std::forward<F>(f),
+                                                                      std::forward<A>(args)...);
 }
-
-namespace detail {
-
-template <class T, class A>
-task<T> await_one(A* awaitable) {
-  // GCC 12 moves an awaiter that it is given as an rvalue, and ours cannot be moved.
-  if constexpr (requires { std::move(*awaitable).operator co_await(); }) {
-    co_return co_await std::move(*awaitable);
-  } else {
-    co_return co_await *awaitable;
-  }
-}
-
-template <class T, class A>
-root<T> run_awaitable(scheduler&, A* awaitable) {
-  if constexpr (is_task<A>) {
-    co_await root_await<T>(std::move(*awaitable));
-  } else {
-    co_await root_await<T>(await_one<T>(awaitable));
-  }
-}
-
-}  // namespace detail
 
 /// Makes a job that awaits an object which somebody else keeps alive: of block_on(), of a timeout.
 template <class A>
-auto make_awaiting_job(scheduler& home, A& awaitable)
-    -> detail::root_promise<await_result_t<A&&>>& {
-  return detail::run_awaitable<await_result_t<A&&>>(home, &awaitable).promise();
+auto make_awaiting_job(scheduler& home, A& awaitable) -> detail::root<await_result_t<A&&>>& {
+  using T = await_result_t<A&&>;
+  return detail::root_of<T, detail::await_body<T, A>>::make(home, awaitable);
 }
 
 /// From now on the job may run, end, and be gone.
-inline void launch(job& made) noexcept {
-  made.home().enlist(made);
-  made.home().schedule(made, wake_kind::spawned);
-}
+inline void launch(job& made) noexcept { made.home().launch(made); }
 
 }  // namespace weft

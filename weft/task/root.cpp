@@ -8,27 +8,24 @@ namespace weft::detail {
 void root_job::run_root(job& self) noexcept {
   auto& root = static_cast<root_job&>(self);
   operation* const woken = root.take_woken();
-  if (woken == nullptr) {
-    root.promise_.handle().resume();
-  } else {
-    after(*woken, *waiter_of(*woken)).resume();
-  }
+  (woken == nullptr ? root.start() : after(*woken, *waiter_of(*woken))).resume();
 }
 
-void root_job::end(std::exception_ptr error) noexcept {
-  scheduler& where = home();
-  const std::uint32_t ticket = where.retire(*this);
-  if (join.finish() == join_state::finish_result::detached) {
-    if (error) where.panicked(*this, std::move(error));
-    promise_.handle().destroy();
+std::coroutine_handle<> root_job::end() noexcept {
+  const bool detached = home().retire(*this, [](job& ended) noexcept {
+    return static_cast<root_job&>(ended).join.finish() == join_state::finish_result::detached;
+  });
+  if (WEFT_UNLIKELY(detached)) {  // else the job may be gone
+    if (std::exception_ptr error = kind_->error(*this)) home().panicked(*this, std::move(error));
+    kind_->free(*this);
   }
-  where.retired(ticket);  // the job may be gone
+  return std::noop_coroutine();
 }
 
-void root_job::drop(std::exception_ptr (*unclaimed)(root_job&)) noexcept {
+void root_job::drop() noexcept {
   if (join.drop() == join_state::drop_result::left) return;
-  if (std::exception_ptr error = unclaimed(*this)) home().panicked(*this, std::move(error));
-  promise_.handle().destroy();
+  if (std::exception_ptr error = unclaimed()) home().panicked(*this, std::move(error));
+  kind_->free(*this);
 }
 
 void throw_stopped() {

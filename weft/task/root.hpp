@@ -1,119 +1,178 @@
-// root: the outermost coroutine of a spawned job. It holds the function, its arguments, the job's
-// control block and the result in one frame, and is where a stop of the job ends.
+// root: a spawned job: its control block, the function and its arguments, and the result, in one
+// block of memory. It is where a stop of the job ends. Only the task that the function makes has a
+// coroutine frame, and only while it runs.
 #pragma once
 
 #include <coroutine>
 #include <exception>
 #include <functional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "weft/base/cache_line.hpp"
 #include "weft/base/census.hpp"
+#include "weft/task/awaiter.hpp"
 #include "weft/task/join.hpp"
 #include "weft/task/task.hpp"
 
 namespace weft::detail {
 
-/// The untyped part of a root: what a join_handle and a scheduler need to know of it.
+/// The untyped part: what a join_handle and a scheduler need to know of it.
 class root_job : public job {
  public:
-  root_job(scheduler& home, promise_base& promise) noexcept
-      : job(home, &run_root), promise_(promise) {
-    promise.become_root(*this);
-    census_add(census_kind::jobs, 1);
-  }
-  ~root_job() { census_add(census_kind::jobs, -1); }
-
-  /// At the end of the coroutine: tells the scheduler and the handle; frees the frame if that is
-  /// left to the job. `error` is its unclaimed exception, if any.
-  void end(std::exception_ptr error) noexcept;
+  /// Begins to run; what to resume. Called once, by the thread that runs the job.
+  std::coroutine_handle<> start() noexcept { return kind_->start(*this); }
+  /// Frees a job that was never launched.
+  void discard() noexcept { kind_->free(*this); }
   /// The handle goes away. Reports an exception that nobody claimed.
-  void drop(std::exception_ptr (*unclaimed)(root_job&)) noexcept;
+  void drop() noexcept;
 
   join_state join;
   bool was_stopped = false;
   bool claimed = false;  // the result was taken: an exception in it is no panic any more
 
+ protected:
+  struct operations {
+    std::coroutine_handle<> (*start)(root_job&) noexcept;
+    void (*free)(root_job&) noexcept;
+    std::exception_ptr (*error)(root_job&) noexcept;
+  };
+  root_job(scheduler& home, const operations& kind) noexcept : job(home, &run_root), kind_(&kind) {
+    census_add(census_kind::jobs, 1);
+  }
+  ~root_job() { census_add(census_kind::jobs, -1); }
+
+  /// At the end: tells the scheduler and the handle; frees the job if that is left to it.
+  std::coroutine_handle<> end() noexcept;
+
  private:
   static void run_root(job& self) noexcept;
-  promise_base& promise_;
+  std::exception_ptr unclaimed() noexcept { return claimed ? nullptr : kind_->error(*this); }
+  const operations* kind_;
 };
 
+/// A job that gives a T.
 template <class T>
-class root_promise;
-
-/// What run_root() below returns: the frame, not started.
-template <class T>
-class root {
+class root : public root_job {
  public:
-  using promise_type = root_promise<T>;
-  explicit root(promise_type& promise) noexcept : promise_(&promise) {}
-  promise_type& promise() const noexcept { return *promise_; }
+  result_slot<T> slot;
 
- private:
-  promise_type* promise_;
-};
-
-class root_end {
- public:
-  root_end() noexcept {}
-  bool await_ready() const noexcept { return false; }
-  template <class P>
-  void await_suspend(std::coroutine_handle<P> ended) const noexcept {
-    P& promise = ended.promise();
-    promise.end(promise.slot.error());
+ protected:
+  using root_job::root_job;
+  static std::exception_ptr error_of(root_job& self) noexcept {
+    return static_cast<root&>(self).slot.error();
   }
-  void await_resume() const noexcept {}
 };
 
-template <class T>
-class root_promise final : public promise_base, public root_job {
+/// `Body` has `using returned`, a task or a value, and `returned operator()()`; it is destroyed when
+/// the job ends, whenever its handle goes.
+template <class T, class Body>
+class root_of final : public root<T>, private relay<root_of<T, Body>> {
+  using returned = typename Body::returned;
+  static constexpr bool is_call = is_task<returned>;
+
  public:
   template <class... A>
-  explicit root_promise(scheduler& home, A&...) noexcept : root_job(home, *this) {}
-
-  root<T> get_return_object() noexcept { return root<T>(*this); }
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  root_end final_suspend() const noexcept { return root_end(); }
-  void unhandled_exception() noexcept { slot.set_error(std::current_exception()); }
-  void return_void() const noexcept {}
-
-  static std::exception_ptr unclaimed(root_job& self) {
-    return self.claimed ? nullptr : static_cast<root_promise&>(self).slot.error();
-  }
-
-  result_slot<T> slot;
-};
-
-/// Awaits the job's one task and keeps its result in the root; the boundary of a stop.
-template <class T>
-class root_await {
- public:
-  explicit root_await(task<T>&& inner) noexcept : inner_(inner) {}
-  bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<root_promise<T>> root) noexcept {
-    promise_ = &root.promise();
-    edge_.resume_at(*promise_);
-    if (promise_->stop_requested()) {  // before it ran: not even its first line is executed
-      promise_->was_stopped = true;
-      return root;
-    }
-    inner_.promise().attach(*promise_, &edge_);
-    return inner_.promise().handle();
-  }
-  void await_resume() {
-    if (edge_.stopped()) {
-      promise_->was_stopped = true;
-      inner_.destroy();  // frames die here, innermost first
-    } else if (!promise_->was_stopped) {
-      promise_->slot.take_from(inner_.promise().slot);
+  static root_of& make(scheduler& home, A&&... a) {
+    void* const memory = allocate();
+    try {
+      return *::new (memory) root_of(home, std::forward<A>(a)...);
+    } catch (...) {  // an argument's copy
+      release(memory);
+      throw;
     }
   }
 
  private:
-  task<T>& inner_;
-  root_promise<T>* promise_ = nullptr;
+  friend relay<root_of>;
+  template <class... A>
+  explicit root_of(scheduler& home, A&&... a)
+      : root<T>(home, kind), body_(std::forward<A>(a)...) {}
+  ~root_of() {
+    if (!ended_) body_.~Body();
+  }
+
+  static std::coroutine_handle<> start_root(root_job& self) noexcept {
+    return static_cast<root_of&>(self).begin();
+  }
+  std::coroutine_handle<> begin() noexcept {
+    if (this->stop_requested()) {  // before it ran: not even its first line is executed
+      this->was_stopped = true;
+      return finish();
+    }
+    try {
+      if constexpr (is_call) {
+        ::new (static_cast<void*>(&task_)) returned(body_());
+      } else if constexpr (std::is_void_v<returned>) {
+        body_();
+        this->slot.set_value();
+      } else {
+        this->slot.set_value(body_());
+      }
+    } catch (...) {
+      this->slot.clear();
+      this->slot.set_error(std::current_exception());
+      return finish();
+    }
+    if constexpr (is_call) {
+      this->promise().become_root(*this);
+      edge_.resume_at(this->promise());
+      promise_base& inner = task_.promise();
+      inner.attach(this->promise(), &edge_);
+      return inner.handle();
+    } else {
+      return finish();
+    }
+  }
+  std::coroutine_handle<> resumed() noexcept {
+    if constexpr (is_call) {
+      if (WEFT_UNLIKELY(edge_.stopped())) {
+        this->was_stopped = true;  // frames die here, innermost first
+      } else {
+        try {
+          this->slot.take_from(task_.promise().slot);
+        } catch (...) {  // the value's move
+          this->slot.set_error(std::current_exception());
+        }
+      }
+      task_.destroy();
+    }
+    return finish();
+  }
+  std::coroutine_handle<> finish() noexcept {
+    ended_ = true;
+    body_.~Body();
+    return this->end();
+  }
+
+  static void free(root_job& self) noexcept {
+    auto* const mine = static_cast<root_of*>(&self);
+    mine->~root_of();
+    release(mine);
+  }
+  static void* allocate() {
+    if constexpr (alignof(root_of) > cache_line) {
+      return ::operator new(sizeof(root_of), std::align_val_t{alignof(root_of)});
+    } else {
+      return allocate_frame(sizeof(root_of));
+    }
+  }
+  static void release(void* memory) noexcept {
+    if constexpr (alignof(root_of) > cache_line) {
+      ::operator delete(memory, std::align_val_t{alignof(root_of)});
+    } else {
+      free_frame(memory, sizeof(root_of));
+    }
+  }
+  static constexpr root_job::operations kind{&start_root, &free, &root<T>::error_of};
+
   boundary edge_;
+  std::conditional_t<is_call, returned, char> task_{};
+  bool ended_ = false;
+  union {
+    Body body_;
+  };
 };
 
 template <class R>
@@ -129,40 +188,45 @@ template <class F, class... A>
 using spawned_value_t =
     typename spawned_value<std::invoke_result_t<std::decay_t<F>&, std::decay_t<A>...>>::type;
 
-/// Hands the promise of the running root to its body.
-template <class T>
-class this_root {
+/// f(args...). `f` stays while its task runs, so that a lambda's captures live as long as the
+/// coroutine that uses them; so do the arguments, which it may take by reference.
+template <class F, class... A>
+class call_body {
  public:
-  this_root() noexcept {}
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<root_promise<T>> root) noexcept {
-    promise_ = &root.promise();
-    return false;
+  using returned = std::invoke_result_t<F&, A...>;
+  template <class G, class... B>
+  explicit call_body(G&& f, B&&... a) : f_(std::forward<G>(f)), args_(std::forward<B>(a)...) {}
+  returned operator()() {
+    return [this]<std::size_t... I>(std::index_sequence<I...>) -> returned {
+      return std::invoke(f_, std::get<I>(std::move(args_))...);
+    }(std::index_sequence_for<A...>());
   }
-  root_promise<T>& await_resume() const noexcept { return *promise_; }
 
  private:
-  root_promise<T>* promise_ = nullptr;
+  [[no_unique_address]] F f_;
+  [[no_unique_address]] std::tuple<A...> args_;
 };
 
-/// The body of every spawned job. `f` stays in the frame while its task runs, so that a lambda's
-/// captures live as long as the coroutine that uses them.
-template <class T, class F, class... A>
-root<T> run_root(scheduler&, F f, A... args) {
-  using returned = std::invoke_result_t<F&, A...>;
-  if constexpr (is_task<returned>) {
-    co_await root_await<T>(std::invoke(f, std::move(args)...));
+/// Awaits an object that somebody else keeps alive.
+template <class T, class A>
+task<T> await_one(A* awaitable) {
+  // GCC 12 moves an awaiter that it is given as an rvalue, and ours cannot be moved.
+  if constexpr (requires { std::move(*awaitable).operator co_await(); }) {
+    co_return co_await std::move(*awaitable);
   } else {
-    root_promise<T>& me = co_await this_root<T>();
-    if (me.stop_requested()) {
-      me.was_stopped = true;
-    } else if constexpr (std::is_void_v<returned>) {
-      std::invoke(f, std::move(args)...);
-      me.slot.set_value();
-    } else {
-      me.slot.set_value(std::invoke(f, std::move(args)...));
-    }
+    co_return co_await *awaitable;
   }
 }
+
+template <class T, class A>
+class await_body {
+ public:
+  using returned = task<T>;
+  explicit await_body(A& awaitable) noexcept : awaitable_(&awaitable) {}
+  returned operator()() { return await_one<T>(awaitable_); }
+
+ private:
+  A* awaitable_;
+};
 
 }  // namespace weft::detail

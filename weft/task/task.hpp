@@ -42,7 +42,7 @@ class result_slot {
   template <class... A>
     requires std::is_reference_v<T> || std::is_constructible_v<stored, A&&...>
   void set_value(A&&... a) {
-    clear();
+    WEFT_CHECK_SLOW(state_ == state::empty, "a result was set twice");
     if constexpr (std::is_reference_v<T>) {
       value_ = (std::addressof(a), ...);
     } else {
@@ -66,12 +66,7 @@ class result_slot {
 
   /// The value, once; or rethrows.
   T take() {
-    if (state_ == state::error) {
-      std::exception_ptr e = std::move(error_);
-      clear();
-      std::rethrow_exception(std::move(e));
-    }
-    WEFT_ASSERT(state_ == state::value, "a task's result was taken twice, or before it had one");
+    if (WEFT_UNLIKELY(state_ != state::value)) throw_instead();
     const clearing afterwards(*this);
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
@@ -94,6 +89,12 @@ class result_slot {
 
  private:
   enum class state : unsigned char { empty, value, error };
+  [[noreturn]] WEFT_NOINLINE void throw_instead() {
+    WEFT_ASSERT(state_ == state::error, "a task's result was taken twice, or before it had one");
+    std::exception_ptr e = std::move(error_);
+    clear();
+    std::rethrow_exception(std::move(e));
+  }
   /// Also when moving the value out throws.
   class clearing {
    public:
@@ -168,6 +169,9 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame.address()) {
     frame.promise().owned_at(&frame_);
   }
+  /// None: a place for a combinator to make one in.
+  task() noexcept : frame_(nullptr) {}
+  explicit operator bool() const noexcept { return frame_ != nullptr; }
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() {

@@ -91,10 +91,10 @@ class test_executor final : public scheduler {
 template <class T>
 class started {
  public:
-  explicit started(detail::root_promise<T>& root) noexcept : root_(&root) { launch(root); }
+  explicit started(detail::root<T>& root) noexcept : root_(&root) { launch(root); }
   started(started&& other) noexcept : root_(std::exchange(other.root_, nullptr)) {}
   ~started() {
-    if (root_ != nullptr) root_->drop(&detail::root_promise<T>::unclaimed);
+    if (root_ != nullptr) root_->drop();
   }
   job& operator*() const noexcept { return *root_; }
   job* operator->() const noexcept { return root_; }
@@ -106,7 +106,7 @@ class started {
   }
 
  private:
-  detail::root_promise<T>* root_;
+  detail::root<T>* root_;
 };
 
 template <class F, class... A>

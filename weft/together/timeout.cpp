@@ -14,8 +14,7 @@
 
 namespace weft::detail {
 
-std::coroutine_handle<> timeout_operation::start_branch(promise_base& waiter,
-                                                        std::coroutine_handle<> first) noexcept {
+std::coroutine_handle<> timeout_operation::start_branch(promise_base& waiter) noexcept {
   job& outer = *waiter.owner();
   scheduler& home = outer.home();
   armed_in_ = &home.timers();
@@ -30,7 +29,7 @@ std::coroutine_handle<> timeout_operation::start_branch(promise_base& waiter,
   home.enlist(branch_);
   branch_.refill_budget(128);
   exchange_current_job(&branch_);
-  return first;
+  return branch_.start();
 }
 
 void timeout_operation::joined() noexcept { leave(armed_in_->cancel(*this) ? 2 : 1); }

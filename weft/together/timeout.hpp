@@ -38,9 +38,8 @@ class timeout_operation : public join_operation, private timer_entry {
       : join_operation(branch.join), timer_entry(&fired), branch_(branch), ns_(ns), base_(base) {}
   ~timeout_operation() = default;
 
-  /// Starts the branch in the place of the waiter; `first` is its frame.
-  std::coroutine_handle<> start_branch(promise_base& waiter,
-                                       std::coroutine_handle<> first) noexcept;
+  /// Starts the branch in the place of the waiter.
+  std::coroutine_handle<> start_branch(promise_base& waiter) noexcept;
   /// Valid after the end: the time was over before the branch had a result.
   bool timed_out() const noexcept { return branch_.was_stopped; }
   bool launched() const noexcept { return launched_; }
@@ -75,19 +74,19 @@ class timeout_await final {
 
   class operation_of final : public timeout_operation {
    public:
-    operation_of(root_promise<T>& branch, bool from_now, std::int64_t ns) noexcept
+    operation_of(root<T>& branch, bool from_now, std::int64_t ns) noexcept
         : timeout_operation(branch, from_now ? from::now : from::epoch, ns), branch_(branch) {}
     ~operation_of() {
-      if (!launched()) branch_.promise_base::handle().destroy();  // never ran, nobody knows it
+      if (!launched()) branch_.discard();  // never ran, nobody knows it
     }
     std::coroutine_handle<> start(promise_base& waiter) noexcept {
-      return start_branch(waiter, branch_.promise_base::handle());
+      return start_branch(waiter);
     }
     using timeout_operation::launched;
     using timeout_operation::timed_out;
 
    private:
-    root_promise<T>& branch_;
+    root<T>& branch_;
   };
 
  public:
@@ -98,7 +97,7 @@ class timeout_await final {
   ~timeout_await() {
     const bool own = operation_ && operation_->launched();
     operation_.reset();
-    if (own) branch_->drop(&root_promise<T>::unclaimed);
+    if (own) branch_->drop();
   }
 
   bool await_ready() const noexcept { return false; }
@@ -123,7 +122,7 @@ class timeout_await final {
 
  private:
   A& awaitable_;
-  root_promise<T>* branch_ = nullptr;
+  root<T>* branch_ = nullptr;
   std::optional<operation_of> operation_;
   std::int64_t ns_;
   bool from_now_;

@@ -78,7 +78,6 @@ class pin_state {
   static constexpr std::uint32_t claim_state = 1;
   static constexpr std::uint32_t taken_state = 2;
 
-  static void compiler_fence() noexcept { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
   pin_result settle() noexcept {
     std::uint32_t seen = claim_state;
     if (state_.compare_exchange(seen, owned_state, order::acq_rel, order::acquire)) {

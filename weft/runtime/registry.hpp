@@ -1,0 +1,167 @@
+// registry: which jobs are alive, for shutdown and for listings. A job is entered and struck off on
+// hot paths, all are looked at seldom: so the first two are a few plain stores by the worker that
+// does them, and who looks pays for the order.
+//
+//   Threads  add, remove: the owner of the shard that is given, or `outside()` by anybody; each: any
+//   Cost     add: a pop from a private list and three stores; remove: a store, a load and a push.
+//            each(): membarrier, and whoever strikes off a job meanwhile waits for its end
+//   Memory   16 bytes a job at the peak, kept for later jobs
+//
+// Protocol
+//   An entry belongs to a job from add() to remove() and to a free list otherwise; entries move
+//   between shards through their free lists, and are never given back, so a list of all slabs is a
+//   list of all entries.
+//   I1  A job that each() shows is not gone before each() has left it: remove() comes before a job's
+//       end, and waits while anybody looks.
+//   P1  add: entry = job, then stopping (light fence)  ||  stopping set, each: fence, entry: the
+//       adder sees that it must stop its job, or each() sees the job.
+//   P2  remove: entry = null, then looking (light fence)  ||  each: looking set, fence, entry: the
+//       remover sees that somebody looks and waits, or each() sees no job.
+//   P3  each: looking cleared (release)  ->  remove: (acquire): each()'s last access to the job.
+//   P4  retired: retired up, then stopping (light fence)  ||  stopping set, fence (in stop_all), retired: the last job
+//       tells whoever waits for the end, or that one sees that there is none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "weft/base/atomic.hpp"
+#include "weft/base/cache_line.hpp"
+#include "weft/base/spin_lock.hpp"
+#include "weft/task/job.hpp"
+
+namespace weft::detail {
+
+class registry {
+ public:
+  explicit registry(unsigned shards, bool asymmetric);
+  ~registry();
+  registry(const registry&) = delete;
+  registry& operator=(const registry&) = delete;
+
+  struct entry {
+    atomic<job*> listed{nullptr};
+    entry* next_free = nullptr;
+  };
+  class alignas(cache_line) shard {
+    friend class registry;
+    entry* free_ = nullptr;
+    std::uint32_t count_ = 0;
+    std::uint32_t number_ = 0;
+    // Written by the owner alone.
+    atomic<std::uint64_t> made_{0};   // jobs that were added
+    atomic<std::uint64_t> ended_{0};    // jobs that were removed
+    atomic<std::uint64_t> retired_{0};  // jobs that are gone for good
+  };
+
+  shard& of(unsigned number) noexcept { return shards_[number]; }
+
+  void add(shard& mine, job& made) noexcept {
+    entry* const e = mine.free_ != nullptr ? mine.free_ : refill(mine);
+    mine.free_ = e->next_free;
+    --mine.count_;
+    const std::uint64_t n = mine.made_.load(order::relaxed) + 1;
+    mine.made_.store(n, order::release);
+    made.id = n * shard_count_ + mine.number_;
+    made.listed_as = e;
+    e->listed.store(&made, order::release);
+    light_fence();  // P1
+    if (WEFT_UNLIKELY(stopping_.load(order::relaxed)) &&
+        !WEFT_MUTATE("registry.add.forgets_stop", false, true)) {
+      stop_new(made);
+    }
+  }
+  void remove(shard& mine, job& ended) noexcept {
+    auto* const e = static_cast<entry*>(ended.listed_as);
+    e->listed.store(nullptr, order::release);
+    light_fence();  // P2
+    if (WEFT_UNLIKELY(looking_.load(order::acquire) != 0) &&  // P3
+        !WEFT_MUTATE("registry.remove.no_wait", false, true)) {
+      wait_for_lookers();
+    }
+    e->next_free = mine.free_;
+    mine.free_ = e;
+    count(mine.ended_);
+    if (WEFT_UNLIKELY(++mine.count_ > keep_max)) give_some(mine);
+  }
+  /// The job is gone. True: somebody may be waiting for the last one; tell it.
+  [[nodiscard]] bool retired(shard& mine) noexcept {
+    count(mine.retired_);
+    light_fence();  // P4
+    return stopping_.load(order::relaxed);
+  }
+
+  // The same for threads that own no shard.
+  void add(job& made) noexcept;
+  void remove(job& ended) noexcept;
+  [[nodiscard]] bool retired() noexcept;
+
+  /// From now on jobs are stopped as they are added; stops those that are there.
+  void stop_all() noexcept;
+  bool stopping() const noexcept { return stopping_.load(order::relaxed); }
+  /// Jobs that were added and are not gone for good. Exact once no more come from outside.
+  std::uint64_t left() const noexcept;
+  /// Jobs that were added and not removed.
+  std::uint64_t alive() const noexcept {
+    const std::uint64_t ended = sum(&shard::ended_);
+    return made() - ended;
+  }
+  std::uint64_t made() const noexcept { return sum(&shard::made_); }
+  /// Shows every job that is listed from before the call until after it, and perhaps others.
+  template <class Look>
+  void each(Look look) noexcept {
+    const looker guard(*this);
+    for (slab* s = slabs(); s != nullptr; s = s->next) {
+      for (entry& e : s->entries) {
+        if (job* const j = e.listed.load(order::acquire)) look(*j);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t batch = 128;
+  static constexpr std::uint32_t keep_max = 2 * batch;
+  struct slab {
+    entry entries[batch];
+    slab* next;
+  };
+  class looker {
+   public:
+    explicit looker(registry& r) noexcept;
+    ~looker();
+
+   private:
+    registry& registry_;
+  };
+
+  WEFT_ALWAYS_INLINE void light_fence() const noexcept {
+    if (WEFT_LIKELY(asymmetric_)) {
+      compiler_fence();
+    } else {
+      fence(order::seq_cst);
+    }
+  }
+  static void count(atomic<std::uint64_t>& figure) noexcept {
+    figure.store(figure.load(order::relaxed) + 1, order::release);
+  }
+  std::uint64_t sum(atomic<std::uint64_t> shard::* figure) const noexcept;
+  static void stop_new(job& made) noexcept;
+  WEFT_NOINLINE entry* refill(shard& mine) noexcept;
+  WEFT_NOINLINE void give_some(shard& mine) noexcept;
+  WEFT_NOINLINE void wait_for_lookers() const noexcept;
+  slab* slabs() noexcept;
+
+  const bool asymmetric_;
+  const unsigned shard_count_;  // of the workers, and one for all others
+  std::unique_ptr<shard[]> shards_;
+  alignas(cache_line) atomic<bool> stopping_{false};
+  atomic<std::uint32_t> looking_{0};
+  alignas(cache_line) spin_lock outside_lock_;  // guards the last shard
+  mutable spin_lock lock_;                      // guards what follows
+  slab* slabs_ = nullptr;
+  std::size_t slab_count_ = 0;
+  std::vector<entry*> spare_;  // heads of lists of `batch` entries
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,15 @@
+#include "weft/task/thread_state.hpp"
+
+extern "C" {
+thread_local constinit weft::detail::thread_state weft_thread_state
+    __attribute__((tls_model("initial-exec"))) = {};
+}
+
+#if !WEFT_X86_64
+namespace weft::detail {
+WEFT_NOINLINE thread_state& thread_state_of_caller() noexcept {
+  asm volatile("");
+  return weft_thread_state;
+}
+}  // namespace weft::detail
+#endif
