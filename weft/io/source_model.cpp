@@ -13,7 +13,7 @@ namespace {
 
 class waiting_job final : public job {
  public:
-  explicit waiting_job(scheduler& home) noexcept : job(home, [](job&) noexcept {}) {}
+  explicit waiting_job(scheduler& home) noexcept : job(home, idle_kind) {}
 };
 class waiting_promise final : public promise_base {
  public:

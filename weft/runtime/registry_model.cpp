@@ -16,7 +16,7 @@ class toy_home final : public scheduler {
   void schedule(job&, wake_kind) noexcept override {}
 };
 struct toy_job final : job {
-  explicit toy_job(toy_home& home) noexcept : job(home, [](job&) noexcept {}) {}
+  explicit toy_job(toy_home& home) noexcept : job(home, idle_kind) {}
   plain<int> content{1};
 };
 

@@ -16,7 +16,7 @@ namespace {
 /// A plain thread as a job: being made ready means being unparked.
 class waiting_thread final : public scheduler, public job {
  public:
-  waiting_thread() noexcept : job(*this, nullptr) {}
+  waiting_thread() noexcept : job(*this, idle_kind) {}
   ~waiting_thread() = default;
   void schedule(job&, wake_kind) noexcept override {
     woken_.store(1, order::release);  // P1: what the ended job wrote

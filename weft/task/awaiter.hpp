@@ -82,4 +82,21 @@ class relay {
   relay_promise promise_;
 };
 
+/// A boundary that is no coroutine: `Self` has resumed(), as above, which is called at the end of what
+/// is inside and when a stop arrives.
+template <class Self>
+class boundary_relay : public boundary {
+ protected:
+  boundary_relay() noexcept : boundary(&resume) {}
+  ~boundary_relay() = default;
+
+ private:
+  static void resume(void* frame) {
+    auto* const edge = static_cast<boundary_relay*>(static_cast<boundary*>(frame));
+    const std::coroutine_handle<> next = static_cast<Self*>(edge)->resumed();
+    const auto go_on = *static_cast<void (**)(void*)>(next.address());
+    WEFT_MUSTTAIL return go_on(next.address());
+  }
+};
+
 }  // namespace weft

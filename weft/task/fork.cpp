@@ -26,9 +26,9 @@ constexpr std::uintptr_t taker_stopped = 1;  // alone, or beside the job that ca
 
 }  // namespace
 
-forked_job::forked_job(scheduler& home, void (*run)(job&) noexcept, fork_branch& branch,
+forked_job::forked_job(scheduler& home, const job_kind& kind, fork_branch& branch,
                        std::uint32_t bytes) noexcept
-    : job(home, run), branch_(branch), bytes_(bytes) {
+    : job(home, kind), branch_(branch), bytes_(bytes) {
   name = "fork";
   stopped_by_owner = true;
   census_add(census_kind::jobs, 1);
@@ -88,9 +88,8 @@ void fork_wait::ask_to_stop() noexcept {
   }
 }
 
-fork_wait::start_result fork_wait::start(promise_base& waiter) noexcept {
+fork_wait::start_result fork_wait::start(job& owner, promise_base& waiter) noexcept {
   waiting = true;
-  job& owner = *waiter.owner();
   if (owner.arm(*this, waiter) == job::arm_result::stopped) {
     // The stop goes on to the branches; their end is awaited all the same.
     ask_to_stop();

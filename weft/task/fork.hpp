@@ -79,8 +79,7 @@ class fork_group {
 /// The job of a branch that was taken.
 class forked_job : public job {
  protected:
-  forked_job(scheduler& home, void (*run)(job&) noexcept, fork_branch& branch,
-             std::uint32_t bytes) noexcept;
+  forked_job(scheduler& home, const job_kind& kind, fork_branch& branch, std::uint32_t bytes) noexcept;
   ~forked_job();
 
   /// First thing: false if the branch was asked to stop before.
@@ -109,8 +108,8 @@ class fork_wait final : public operation {
   void ask_to_stop() noexcept;
 
   enum class start_result : unsigned char { ended, suspended };
-  /// `waiter` is resumed when all have ended; ended: they have, and it is not.
-  [[nodiscard]] start_result start(promise_base& waiter) noexcept;
+  /// `waiter` of the job `owner` is resumed when all have ended; ended: they have, and it is not.
+  [[nodiscard]] start_result start(job& owner, promise_base& waiter) noexcept;
   /// After their end: frees their jobs. Result: whether one was stopped.
   [[nodiscard]] bool collect() noexcept;
 

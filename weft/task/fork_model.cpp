@@ -52,7 +52,7 @@ struct toy_branch final : fork_branch {
 class toy_forked final : public forked_job {
  public:
   toy_forked(scheduler& home, toy_branch& b) noexcept
-      : forked_job(home, [](job&) noexcept {}, b, sizeof(toy_forked)), branch(b) {}
+      : forked_job(home, idle_kind, b, sizeof(toy_forked)), branch(b) {}
   using forked_job::begin;
   using forked_job::end;
   toy_branch& branch;
@@ -79,7 +79,7 @@ void join(model::world& model, model::job_thread& me, toy_group& group, toy_bran
           unsigned count) {
   fork_wait& wait = group.make_wait(count);
   for (unsigned i = 0; i < count; ++i) wait.add(branches[i]);
-  if (wait.start(me.who()) == fork_wait::start_result::suspended) {
+  if (wait.start(me, me.who()) == fork_wait::start_result::suspended) {
     model.check(me.sleep() == &wait, "woken from another operation");
     model.outcome("waited");
   } else {

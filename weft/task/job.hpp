@@ -95,16 +95,24 @@ class operation {
   bool shielded_ = false;  // not in the stop slot: a stop waits until the shield is left
 };
 
+/// What can be done with a job of one kind.
+struct job_kind {
+  void (*run)(job&) noexcept;
+};
+
+/// Of a job that its scheduler does not run, because it is a thread of its own, or a test's.
+inline constexpr job_kind idle_kind{[](job&) noexcept {}};
+
 class job {
  public:
   job* next = nullptr;  // link of whatever queue it is in
 
-  job(scheduler& home, void (*run)(job&) noexcept) noexcept : home_(&home), run_(run) {}
+  job(scheduler& home, const job_kind& kind) noexcept : home_(&home), kind_(&kind) {}
   job(const job&) = delete;
   job& operator=(const job&) = delete;
 
   /// Runs until it suspends or ends; it may be gone afterwards.
-  void run() noexcept { run_(*this); }
+  void run() noexcept { kind_->run(*this); }
 
   enum class arm_result : std::uint8_t { armed, stopped };
 
@@ -150,8 +158,6 @@ class job {
   std::uint64_t id = 0;
   const char* name = "";
   void* listed_as = nullptr;  // its scheduler's own
-  bool stopped_by_owner = false;  // a branch of another job's operation: a shutdown stops that job,
-                                  // whose shield, if it has one, then holds for both
 
  protected:
   ~job() = default;
@@ -161,6 +167,7 @@ class job {
     waiting_.store(nullptr, order::relaxed);
     return op;
   }
+  const job_kind& kind() const noexcept { return *kind_; }
   static promise_base* waiter_of(const operation& op) noexcept { return op.waiter_; }
 
  private:
@@ -168,11 +175,18 @@ class job {
   void complete(operation& op) noexcept;
 
   scheduler* home_;
-  void (*run_)(job&) noexcept;
+  const job_kind* kind_;
   atomic<std::uintptr_t> slot_{0};       // see job.cpp
   atomic<operation*> waiting_{nullptr};  // written by the job; read by listings, never followed
   std::uint16_t shields_ = 0;
   std::uint16_t budget_ = 0;
+
+ public:
+  bool stopped_by_owner = false;  // a branch of another job's operation: a shutdown stops that job,
+                                  // whose shield, if it has one, then holds for both
+  // Of root_job, which has no room of its own for them.
+  bool was_stopped = false;
+  bool claimed = false;  // the result was taken: an exception in it is no panic any more
 };
 
 }  // namespace weft

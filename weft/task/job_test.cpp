@@ -21,7 +21,7 @@ class counting_scheduler final : public scheduler {
 class bare_promise final : public promise_base {};
 class bare_job final : public job {
  public:
-  explicit bare_job(scheduler& home) noexcept : job(home, [](job&) noexcept {}) {}
+  explicit bare_job(scheduler& home) noexcept : job(home, idle_kind) {}
   using job::take_woken;
 };
 /// Does what the test says when it is withdrawn.

@@ -1,5 +1,5 @@
 // pin: a thread that enters the runtime against a monitor that wants its processor.
-#include "weft/runtime/pin.hpp"
+#include "weft/task/pin.hpp"
 
 #include "weft/os/membarrier.hpp"
 #include "weft/testing/model/model.hpp"

@@ -17,7 +17,7 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
     p = parent;
   }
   p->edge_->stopped_ = true;
-  return p->edge_->resumed_->handle();
+  return p->edge_->handle();
 }
 
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept {

@@ -16,17 +16,25 @@
 
 namespace weft {
 
-/// Where a stop ends: a job's root, catch_stop, a timeout's branch.
+/// Where a stop ends: a job's root, catch_stop, a branch. It is resumed like a coroutine: its front is
+/// that of a coroutine's frame, as far as resuming needs one.
 class boundary {
  public:
-  boundary() noexcept = default;
-  /// What goes on when a stop arrives here.
-  void resume_at(promise_base& resumed) noexcept { resumed_ = &resumed; }
+  boundary(const boundary&) = delete;
+  boundary& operator=(const boundary&) = delete;
+
   bool stopped() const noexcept { return stopped_; }
+  std::coroutine_handle<> handle() noexcept { return std::coroutine_handle<>::from_address(this); }
+  /// For the innermost frames that return here, in the place of a promise: only its address is used.
+  promise_base& as_parent() noexcept;
+
+ protected:
+  explicit boundary(void (*resume)(void*)) noexcept : resume_(resume) {}
+  ~boundary() = default;
 
  private:
   friend std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
-  promise_base* resumed_ = nullptr;
+  [[maybe_unused]] void (*resume_)(void*);  // read by who resumes the handle
   bool stopped_ = false;
 };
 
@@ -48,6 +56,12 @@ class promise_base {
     job_ = parent.job_;
     edge_ = edge;
   }
+  /// It returns to `edge`, where a stop ends, too.
+  void attach(boundary& edge, job& owner) noexcept {
+    parent_ = &edge.as_parent();
+    job_ = &owner;
+    edge_ = &edge;
+  }
   /// `address` is where the task that owns this frame keeps it; a stop that destroys the frame
   /// clears it. The task is immovable, so the place stays.
   void owned_at(void** address) noexcept { owned_at_ = address; }
@@ -67,6 +81,12 @@ class promise_base {
   boundary* edge_ = nullptr;
   void** owned_at_ = nullptr;
 };
+
+inline promise_base& boundary::as_parent() noexcept {
+  // Where from_promise() would look for it, for the handle to be that of this object.
+  return *reinterpret_cast<promise_base*>(reinterpret_cast<unsigned char*>(this) +
+                                          2 * sizeof(void*));
+}
 
 /// A promise of ours, whose frame can be found from its promise_base: the base must stand first and
 /// the promise must not be aligned more than a frame's header is.

@@ -16,16 +16,17 @@ std::coroutine_handle<> root_job::end() noexcept {
     return static_cast<root_job&>(ended).join.finish() == join_state::finish_result::detached;
   });
   if (WEFT_UNLIKELY(detached)) {  // else the job may be gone
-    if (std::exception_ptr error = kind_->error(*this)) home().panicked(*this, std::move(error));
-    kind_->free(*this);
+    if (std::exception_ptr error = kind().error(*this)) home().panicked(*this, std::move(error));
+    kind().free(*this);
   }
   return std::noop_coroutine();
 }
 
 void root_job::drop() noexcept {
   if (join.drop() == join_state::drop_result::left) return;
-  if (std::exception_ptr error = unclaimed()) home().panicked(*this, std::move(error));
-  kind_->free(*this);
+  if (claimed) return kind().free(*this);
+  if (std::exception_ptr error = kind().error(*this)) home().panicked(*this, std::move(error));
+  kind().free(*this);
 }
 
 void throw_stopped() {

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "weft/base/cache_line.hpp"
 #include "weft/base/census.hpp"
@@ -22,23 +23,22 @@ namespace weft::detail {
 class root_job : public job {
  public:
   /// Begins to run; what to resume. Called once, by the thread that runs the job.
-  std::coroutine_handle<> start() noexcept { return kind_->start(*this); }
+  std::coroutine_handle<> start() noexcept { return kind().start(*this); }
   /// Frees a job that was never launched.
-  void discard() noexcept { kind_->free(*this); }
+  void discard() noexcept { kind().free(*this); }
   /// The handle goes away. Reports an exception that nobody claimed.
   void drop() noexcept;
 
   join_state join;
-  bool was_stopped = false;
-  bool claimed = false;  // the result was taken: an exception in it is no panic any more
 
  protected:
-  struct operations {
+  static void run_root(job& self) noexcept;
+  struct operations : job_kind {
     std::coroutine_handle<> (*start)(root_job&) noexcept;
     void (*free)(root_job&) noexcept;
     std::exception_ptr (*error)(root_job&) noexcept;
   };
-  root_job(scheduler& home, const operations& kind) noexcept : job(home, &run_root), kind_(&kind) {
+  root_job(scheduler& home, const operations& kind) noexcept : job(home, kind) {
     census_add(census_kind::jobs, 1);
   }
   ~root_job() { census_add(census_kind::jobs, -1); }
@@ -47,9 +47,7 @@ class root_job : public job {
   std::coroutine_handle<> end() noexcept;
 
  private:
-  static void run_root(job& self) noexcept;
-  std::exception_ptr unclaimed() noexcept { return claimed ? nullptr : kind_->error(*this); }
-  const operations* kind_;
+  const operations& kind() const noexcept { return static_cast<const operations&>(job::kind()); }
 };
 
 /// A job that gives a T.
@@ -68,7 +66,7 @@ class root : public root_job {
 /// `Body` has `using returned`, a task or a value, and `returned operator()()`; it is destroyed when
 /// the job ends, whenever its handle goes.
 template <class T, class Body>
-class root_of final : public root<T>, private relay<root_of<T, Body>> {
+class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
   using returned = typename Body::returned;
   static constexpr bool is_call = is_task<returned>;
 
@@ -85,10 +83,10 @@ class root_of final : public root<T>, private relay<root_of<T, Body>> {
   }
 
  private:
-  friend relay<root_of>;
+  friend boundary_relay<root_of>;
   template <class... A>
   explicit root_of(scheduler& home, A&&... a)
-      : root<T>(home, kind), body_(std::forward<A>(a)...) {}
+      : root<T>(home, how), body_(std::forward<A>(a)...) {}
   ~root_of() {
     if (!ended_) body_.~Body();
   }
@@ -116,10 +114,8 @@ class root_of final : public root<T>, private relay<root_of<T, Body>> {
       return finish();
     }
     if constexpr (is_call) {
-      this->promise().become_root(*this);
-      edge_.resume_at(this->promise());
       promise_base& inner = task_.promise();
-      inner.attach(this->promise(), &edge_);
+      inner.attach(*this, *this);
       return inner.handle();
     } else {
       return finish();
@@ -127,7 +123,7 @@ class root_of final : public root<T>, private relay<root_of<T, Body>> {
   }
   std::coroutine_handle<> resumed() noexcept {
     if constexpr (is_call) {
-      if (WEFT_UNLIKELY(edge_.stopped())) {
+      if (WEFT_UNLIKELY(this->stopped())) {
         this->was_stopped = true;  // frames die here, innermost first
       } else {
         try {
@@ -165,11 +161,10 @@ class root_of final : public root<T>, private relay<root_of<T, Body>> {
       free_frame(memory, sizeof(root_of));
     }
   }
-  static constexpr root_job::operations kind{&start_root, &free, &root<T>::error_of};
+  static constexpr root_job::operations how{{&root_job::run_root}, &start_root, &free, &root<T>::error_of};
 
-  boundary edge_;
-  std::conditional_t<is_call, returned, char> task_{};
   bool ended_ = false;
+  [[no_unique_address]] std::conditional_t<is_call, returned, std::monostate> task_{};
   union {
     Body body_;
   };

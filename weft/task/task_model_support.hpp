@@ -12,10 +12,8 @@ namespace weft::model {
 
 class job_thread final : public scheduler, public job {
  public:
-  job_thread() noexcept : job(static_cast<scheduler&>(*this), [](job&) noexcept {}) {
-    outer_.become_root(*this);
-    edge_.resume_at(outer_);
-    inner_.attach(outer_, &edge_);
+  job_thread() noexcept : job(static_cast<scheduler&>(*this), idle_kind) {
+    inner_.attach(edge_, *this);
   }
 
   promise_base& who() noexcept { return inner_; }
@@ -24,7 +22,7 @@ class job_thread final : public scheduler, public job {
   enum class after_start { waits, goes_on, unwinds };
   after_start read(std::coroutine_handle<> next) noexcept {
     if (next.address() == inner_.handle().address()) return after_start::goes_on;
-    return next.address() == outer_.handle().address() ? after_start::unwinds : after_start::waits;
+    return next.address() == edge_.handle().address() ? after_start::unwinds : after_start::waits;
   }
 
   /// Sleeps until it is scheduled, once. Result: the operation that it was woken from.
@@ -44,10 +42,13 @@ class job_thread final : public scheduler, public job {
 
  private:
   class promise final : public promise_base {};
-  promise outer_;
-  boundary edge_;
-  promise inner_;
+  class edge final : public boundary {
+   public:
+    edge() noexcept : boundary(nullptr) {}
+  };
+  promise inner_;  // in front: the address of its frame must be no other's
   atomic<std::uint32_t> ready_{0};
+  edge edge_;
 };
 
 }  // namespace weft::model

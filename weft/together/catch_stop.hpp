@@ -20,7 +20,8 @@ namespace weft {
 namespace detail {
 
 template <class A>
-class catch_stop_await final : private relay<catch_stop_await<A>> {
+class catch_stop_await final : private relay<catch_stop_await<A>>,
+                               private boundary_relay<catch_stop_await<A>> {
   using base = relay<catch_stop_await<A>>;
   using awaiter = decltype(get_awaiter(std::declval<A>()));
   using T = await_result_t<A>;
@@ -36,8 +37,7 @@ class catch_stop_await final : private relay<catch_stop_await<A>> {
     static_assert(weft_promise<P>, "catch_stop() can be awaited in a weft::task only");
     outer_ = &outer.promise();
     if (inner_.await_ready()) return resumed();
-    this->promise().attach(*outer_, &edge_);
-    edge_.resume_at(this->promise());
+    this->promise().attach(*outer_, this);
     return this->suspend_in(inner_);
   }
   std::optional<stored> await_resume() {
@@ -47,8 +47,9 @@ class catch_stop_await final : private relay<catch_stop_await<A>> {
 
  private:
   friend base;
+  friend boundary_relay<catch_stop_await>;
   std::coroutine_handle<> resumed() noexcept {
-    if (edge_.stopped()) {
+    if (this->stopped()) {
       if constexpr (is_task<std::remove_cvref_t<A>>) awaitable_.destroy();
     } else {
       try {
@@ -70,7 +71,6 @@ class catch_stop_await final : private relay<catch_stop_await<A>> {
   std::optional<stored> value_;
   std::exception_ptr thrown_;
   promise_base* outer_ = nullptr;
-  boundary edge_;
 };
 
 }  // namespace detail

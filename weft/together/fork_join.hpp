@@ -102,13 +102,13 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
   friend class fork_join_await;
 
   /// The job of this branch, when somebody else runs it.
-  class taken final : public forked_job, private relay<taken> {
+  class taken final : public forked_job, private boundary_relay<taken> {
    public:
     taken(scheduler& home, fork_part& part) noexcept
-        : forked_job(home, &run, part, sizeof(taken)), part_(part) {}
+        : forked_job(home, how, part, sizeof(taken)), part_(part) {}
 
    private:
-    friend relay<taken>;
+    friend boundary_relay<taken>;
     static void run(job& self) noexcept {
       auto& mine = static_cast<taken&>(self);
       operation* const woken = mine.take_woken();
@@ -122,10 +122,8 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
         return this->end(group(), false, std::current_exception());
       }
       if constexpr (is_call) {
-        this->promise().become_root(*this);
-        edge_.resume_at(this->promise());
         promise_base& inner = part_.held_.promise();
-        inner.attach(this->promise(), &edge_);
+        inner.attach(*this, *this);
         return inner.handle();
       } else {
         return this->end(group(), false, nullptr);
@@ -133,14 +131,14 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     }
     std::coroutine_handle<> resumed() noexcept {
       if constexpr (is_call) {
-        if (edge_.stopped()) part_.held_.destroy();
+        if (this->stopped()) part_.held_.destroy();
       }
-      return this->end(group(), edge_.stopped(), nullptr);
+      return this->end(group(), this->stopped(), nullptr);
     }
     fork_group& group() noexcept { return static_cast<Await&>(part_); }
 
+    static constexpr job_kind how{&run};
     fork_part& part_;
-    boundary edge_;
   };
   static forked_job& make_taken(fork_branch& branch, scheduler& home) {
     return *::new (allocate_frame(sizeof(taken))) taken(home, static_cast<fork_part&>(branch));
@@ -152,7 +150,7 @@ class fork_join_await;
 
 template <std::size_t... I, class... F>
 class fork_join_await<std::index_sequence<I...>, F...> final
-    : private relay<fork_join_await<std::index_sequence<I...>, F...>>,
+    : private boundary_relay<fork_join_await<std::index_sequence<I...>, F...>>,
       private fork_group,
       private fork_part<fork_join_await<std::index_sequence<I...>, F...>, I, F>... {
   static constexpr std::size_t count = sizeof...(F);
@@ -172,7 +170,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   WEFT_ALWAYS_INLINE std::coroutine_handle<> await_suspend(
       std::coroutine_handle<P> waiter) noexcept {
     static_assert(weft_promise<P>, "fork_join() can be awaited in a weft::task only");
-    this->promise().attach(waiter.promise());
+    parent_ = &waiter.promise();
     offer_from<count - 1>();
     return run<0>();
   }
@@ -182,7 +180,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   }
 
  private:
-  friend relay<fork_join_await>;
+  friend boundary_relay<fork_join_await>;
   template <class, std::size_t, class>
   friend class fork_part;
 
@@ -190,7 +188,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   part_at<K>& part() noexcept {
     return *this;
   }
-  promise_base& parent() noexcept { return *this->promise().parent(); }
+  promise_base& parent() noexcept { return *parent_; }
 
   /// The last one first, so that the next one to run is the one to take back.
   template <std::size_t K>
@@ -220,8 +218,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
         inner.attach(parent());  // nothing else is left: it returns straight to the parent
       } else {
         at_ = K;
-        edge_.resume_at(this->promise());
-        inner.attach(this->promise(), &edge_);
+        inner.attach(*this, *parent_->owner());
       }
       return inner.handle();
     } else {
@@ -249,7 +246,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     if constexpr (K + 1 < count) {
       if (K + 2 < count && at_ != K) return resumed_at<K + 1>();
       if constexpr (part_at<K>::is_call) {
-        if (WEFT_UNLIKELY(edge_.stopped())) {
+        if (WEFT_UNLIKELY(this->stopped())) {
           part<K>().held_.destroy();
           return abandon(K + 1, true);
         }
@@ -292,7 +289,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     return wait();
   }
   std::coroutine_handle<> wait() noexcept {
-    return wait_->start(this->promise()) == fork_wait::start_result::suspended
+    return wait_->start(*parent_->owner(), this->as_parent()) == fork_wait::start_result::suspended
                ? std::coroutine_handle<>(std::noop_coroutine())
                : conclude();
   }
@@ -312,8 +309,8 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     ((part<I>().failed() ? static_cast<void>(part<I>().take()) : static_cast<void>(0)), ...);
   }
 
-  boundary edge_;
   std::uint32_t at_ = 0;  // the part that runs in place
+  promise_base* parent_;  // set by await_suspend()
 };
 
 }  // namespace detail
