@@ -36,6 +36,8 @@ libclang-rt-19-dev	/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.asan-$(un
 pkg-config	pkg-config	the install test
 curl	curl	the test of the HTTP server
 python3	python3	the checks of the tree"
+# shellcheck disable=SC2034  # ./test --preset release and tools/instruction_budget.py take it
+packages_count='valgrind	valgrind	counts the instructions of hot paths, where no hardware counter can be had'
 
 # need LIST: installs the packages of LIST that are not here, saying which and why.
 need() {

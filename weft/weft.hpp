@@ -16,4 +16,5 @@
 #include "weft/task/task.hpp"
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/fork_join.hpp"
+#include "weft/together/generator.hpp"
 #include "weft/together/timeout.hpp"
