@@ -134,13 +134,15 @@ class fork_wait final : public operation {
   unsigned used_ = 0;
 };
 
-/// Leaves a branch for others. False: there is nowhere to leave it; give it a job.
-[[nodiscard]] WEFT_ALWAYS_INLINE bool offer_branch(fork_branch& branch) noexcept {
+/// Leaves branches for others, the first one to be taken back last. False: there is nowhere to leave
+/// them; give them jobs.
+template <class... Branch>
+[[nodiscard]] WEFT_ALWAYS_INLINE bool offer_branches(Branch&... branch) noexcept {
   fork_port* const port = this_thread_state().port;
   if (WEFT_UNLIKELY(port == nullptr)) return false;
   const bool owned = port->pin.pin() == pin_state::pin_result::owned;
   if (WEFT_LIKELY(owned)) {
-    port->deque->push(&branch);
+    (port->deque->push(&branch), ...);
     if (WEFT_UNLIKELY(port->sleepers->may_have_to_notify(idle::pusher::worker))) {
       port->notify(*port);
     }

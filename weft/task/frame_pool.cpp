@@ -54,7 +54,7 @@ depot_class& depot(std::size_t index) noexcept {
 
 void poison(void* p, std::size_t bytes) noexcept {
 #if WEFT_ASAN
-  __asan_poison_memory_region(static_cast<char*>(p) + sizeof(block), bytes - sizeof(block));
+  __asan_poison_memory_region(static_cast<char*>(p) + sizeof(frame_block), bytes - sizeof(frame_block));
 #else
   static_cast<void>(p), static_cast<void>(bytes);
 #endif

@@ -171,7 +171,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
       std::coroutine_handle<P> waiter) noexcept {
     static_assert(weft_promise<P>, "fork_join() can be awaited in a weft::task only");
     parent_ = &waiter.promise();
-    offer_from<count - 1>();
+    offer(std::make_index_sequence<count - 1>());
     return run<0>();
   }
   std::tuple<typename part_at<I>::value_type...> await_resume() {
@@ -191,11 +191,12 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   promise_base& parent() noexcept { return *parent_; }
 
   /// The last one first, so that the next one to run is the one to take back.
-  template <std::size_t K>
-  WEFT_ALWAYS_INLINE void offer_from() noexcept {
-    if constexpr (K > 0) {
-      if (WEFT_UNLIKELY(!offer_branch(part<K>()))) give_job(part<K>());
-      offer_from<K - 1>();
+  template <std::size_t... K>
+  WEFT_ALWAYS_INLINE void offer(std::index_sequence<K...>) noexcept {
+    if constexpr (count > 1) {
+      if (WEFT_UNLIKELY(!offer_branches(static_cast<fork_branch&>(part<count - 1 - K>())...))) {
+        (give_job(part<count - 1 - K>()), ...);
+      }
     }
   }
   WEFT_NOINLINE void give_job(fork_branch& branch) noexcept {
