@@ -17,4 +17,6 @@
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/fork_join.hpp"
 #include "weft/together/generator.hpp"
+#include "weft/together/parallel.hpp"
 #include "weft/together/timeout.hpp"
+#include "weft/together/when_all.hpp"

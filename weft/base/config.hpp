@@ -59,6 +59,14 @@
 #define WEFT_LIFETIMEBOUND
 #endif
 
+// For a call through a coroutine's own function pointer: the standard library's no-op coroutine has
+// one of another type than the sanitizer expects.
+#if defined(__clang__)
+#define WEFT_CALLS_COROUTINES __attribute__((no_sanitize("function")))
+#else
+#define WEFT_CALLS_COROUTINES
+#endif
+
 // A call that must not leave a frame behind. GCC has no such promise before 15; there
 // -foptimize-sibling-calls, which weft's build exports, has the same effect.
 #if defined(__clang__)

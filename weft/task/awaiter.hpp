@@ -70,7 +70,7 @@ class relay {
 
  private:
   // Tail calls: a loop of awaits through a relay must not grow the stack.
-  static void resume(void* frame) {
+  WEFT_CALLS_COROUTINES static void resume(void* frame) {
     const std::coroutine_handle<> next = static_cast<Self*>(static_cast<relay*>(frame))->resumed();
     const auto go_on = *static_cast<void (**)(void*)>(next.address());
     WEFT_MUSTTAIL return go_on(next.address());
@@ -91,7 +91,7 @@ class boundary_relay : public boundary {
   ~boundary_relay() = default;
 
  private:
-  static void resume(void* frame) {
+  WEFT_CALLS_COROUTINES static void resume(void* frame) {
     auto* const edge = static_cast<boundary_relay*>(static_cast<boundary*>(frame));
     const std::coroutine_handle<> next = static_cast<Self*>(edge)->resumed();
     const auto go_on = *static_cast<void (**)(void*)>(next.address());
