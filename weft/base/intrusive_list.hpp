@@ -56,6 +56,10 @@ class intrusive_list {
     WEFT_ASSERT(!empty(), "front or pop_front of an empty list");
     return *static_cast<T*>(head_.next_);
   }
+  T& back() noexcept {
+    WEFT_ASSERT(!empty(), "back of an empty list");
+    return *static_cast<T*>(head_.prev_);
+  }
   T& pop_front() noexcept {
     T& element = front();
     static_cast<hook&>(element).unlink();

@@ -42,6 +42,10 @@ void set_current_thread_name(std::string_view name) noexcept;
 /// The number that the system's tools show. Cost: a system call: so it stays true after fork().
 std::uint64_t current_thread_id() noexcept;
 
+/// How late the system may make the calling thread's waits that have a deadline, to save wake-ups. Threads
+/// and processes that it starts inherit that. Errors are ignored: it is a hint.
+void set_timer_slack(std::int64_t ns) noexcept;
+
 /// Lets another thread run, if one wants this CPU.
 void yield_thread() noexcept;
 

@@ -1,3 +1,4 @@
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -7,6 +8,10 @@ namespace weft::os {
 
 std::uint64_t current_thread_id() noexcept {
   return static_cast<std::uint64_t>(::syscall(SYS_gettid));
+}
+
+void set_timer_slack(std::int64_t ns) noexcept {
+  ::prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(ns), 0, 0, 0);
 }
 
 }  // namespace weft::os

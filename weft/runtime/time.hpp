@@ -1,7 +1,8 @@
 // time: waiting for a moment.
 //
 //   Cost    O(1), no allocation: the timer lives in the waiting frame
-//   Units   nanoseconds inside; woken never early, late by at most 1 ms plus scheduling
+//   Units   nanoseconds; woken never early. Late by scheduling, and among many timers by an eighth of the
+//           wait or 1 ms, whichever is less, so that they share a wake; exact on a virtual clock
 //   Clock   monotonic: it stands still while the machine is suspended
 //   Cancel  lossless: the timer is taken back at once
 #pragma once

@@ -23,6 +23,10 @@ constexpr unsigned lifo_in_a_row_max = 3;    // then the run queue has its turn
 constexpr std::uint16_t budget_units = 128;  // of a job, a turn
 constexpr std::int64_t spin_ns = 10'000;     // waking a sleeping core costs as much
 constexpr unsigned injected_at_once_max = 32;
+// A wake for each of many timers costs more than the timers: 12 us of CPU here. Those that can wait a
+// little wait for others; one that comes after a pause does not (docs/decisions/0006-timer-tick.md).
+constexpr std::int64_t timer_wakes_apart_ns = 1'000'000;
+constexpr std::int64_t timer_slack_ns = 10'000;  // Linux would add 50 us to each wait
 
 }  // namespace
 
@@ -46,6 +50,7 @@ void worker::thread_main(void* self) {
   auto* const me = static_cast<worker*>(self);
   this_thread_state().worker = me;
   this_thread_state().port = me;
+  os::set_timer_slack(timer_slack_ns);
   me->loop();
   this_thread_state().port = nullptr;
   this_thread_state().worker = nullptr;
@@ -91,24 +96,27 @@ job* worker::next() noexcept {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) return j;
   }
   if (fork_branch* const b = p.branches.pop()) return &b->make_job(core_);
-  return from_injector();
+  return from_injector(injected_at_once_max);
 }
 
 /// What the order of next() would leave lying for as long as jobs come back to the run queue.
 job* worker::waiting_longest() noexcept {
-  if (job* const j = from_injector()) return j;
+  // One job while there are others to run: more would put every second turn into beginning new work,
+  // and what is woken meanwhile, a timer's job among it, would wait behind that.
+  const unsigned most = processor_->ready.empty_hint() ? injected_at_once_max : 1;
+  if (job* const j = from_injector(most)) return j;
   if (fork_branch* const b = processor_->branches.steal([] { os::heavy_fence(); })) {
     return &b->make_job(core_);
   }
   return nullptr;
 }
 
-job* worker::from_injector() noexcept {
+job* worker::from_injector(unsigned most) noexcept {
   if (core_.injected_.empty()) return nullptr;
   // A fair share at once: the lock is taken once, and the rest stays for the others.
   const std::size_t share = core_.injected_.len_hint() / core_.processors_.size() + 1;
   const auto taken = core_.injected_.pop_batch(
-      share < injected_at_once_max ? static_cast<unsigned>(share) : injected_at_once_max);
+      share < most ? static_cast<unsigned>(share) : most);
   if (taken.first == nullptr) return nullptr;
   for (job* rest = processor_->ready.push_chain(taken.first->next); rest != nullptr;) {
     job* const after = rest->next;  // thieves have made the ring look full
@@ -143,7 +151,7 @@ job* worker::steal() noexcept {
       return &b->make_job(core_);
     }
   }
-  return from_injector();
+  return from_injector(injected_at_once_max);
 }
 
 job* worker::spin() noexcept {
@@ -215,7 +223,14 @@ void worker::look_around() noexcept {
   const std::int64_t now = core_.env_.now_ns();
   last_look_ns_ = now;
   processor& p = *processor_;
-  if (p.timers.next_deadline_ns() <= now) p.figures.timers_fired.add(p.timers.advance(now));
+  // No more than the run queue has room for: what overflows goes to the injector, behind every job that
+  // waits there, and would be late by all of them.
+  const unsigned queued = p.ready.len_hint();
+  const unsigned room = queued < p.ready.capacity ? p.ready.capacity - queued : 0;
+  if (const unsigned fired = p.timers.advance(now, room)) {
+    p.figures.timers_fired.add(fired);
+    last_fired_ns_ = now;
+  }
   p.figures.io_completions.add(p.io->wait(0));
   completing_ = false;
 }
@@ -224,6 +239,7 @@ void worker::sleep() noexcept {
   processor& p = *processor_;
   look_around();  // and not only now and then: nothing else will be done until somebody wakes us
   if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr) return;
+  if (p.timers.next_deadline_ns() <= last_look_ns_) return;  // there was no room for it, and is now
   const bool was_last = core_.idle_.sleep(p.index, searching_);
   searching_ = false;
   if (was_last && core_.any_work()) {  // I3
@@ -245,6 +261,8 @@ void worker::sleep() noexcept {
     skipped =
         p.io->idle() && core_.may_skip_time() && !core_.any_work() && core_.env_.skip_to(deadline);
     deadline = never_ns;
+  } else {
+    deadline = p.timers.wake_ns(last_fired_ns_ + timer_wakes_apart_ns);
   }
   if (skipped) {
     // fall through to the timers

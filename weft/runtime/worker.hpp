@@ -51,7 +51,7 @@ class worker : private fork_port {
   job* next() noexcept;
   void push_back(job& ready) noexcept;
   job* waiting_longest() noexcept;
-  job* from_injector() noexcept;
+  job* from_injector(unsigned most) noexcept;
   job* search() noexcept;
   job* steal() noexcept;
   job* spin() noexcept;
@@ -65,6 +65,7 @@ class worker : private fork_port {
   unsigned until_clock_ = 1;     // turns
   unsigned until_injector_ = 1;  // turns
   std::int64_t last_look_ns_ = 0;
+  std::int64_t last_fired_ns_ = INT64_MIN / 2;  // when timers fired, and this thread was awake for them
   unsigned lifo_in_a_row_ = 0;
   bool searching_ = false;
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue

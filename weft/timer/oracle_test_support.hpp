@@ -45,25 +45,26 @@ class timer_oracle {
     if (s.taken) return;
     s.armed = false;
     order_.erase(s.at);
+    removed_ = !order_.empty();  // what is stale goes with the last timer
     check();
   }
-  void advance(std::int64_t now_ns) {
+  void advance(std::int64_t now_ns, unsigned fires_max = UINT32_MAX) {
     due_.clear();
     went_back_ = now_ns < now_;
     if (went_back_) {  // promised: nothing that was not due already
-      static_cast<void>(set_.advance(now_ns));
+      static_cast<void>(set_.advance(now_ns, fires_max));
       went_back_ = false;
       check();
       return;
     }
     now_ = now_ns;
-    while (!order_.empty() && is_due(order_.begin()->first, now_ns)) {
+    while (due_.size() < fires_max && !order_.empty() && is_due(order_.begin()->first, now_ns)) {
       slots_[order_.begin()->second].taken = true;
       due_.push_back(order_.begin()->second);
       order_.erase(order_.begin());
     }
     fired_ = 0;
-    const unsigned told = set_.advance(now_ns);
+    const unsigned told = set_.advance(now_ns, fires_max);
     WEFT_ASSERT(told == due_.size() && fired_ == due_.size(), "a timer is late");
     check();
   }
@@ -82,8 +83,8 @@ class timer_oracle {
     if (kind < 6) return static_cast<std::int64_t>(random.below(400)) * 1'000'000;
     if (kind < 9) return static_cast<std::int64_t>(random.below(3'000'000));
     if (kind < 13) {
-      const std::int64_t border = (std::int64_t{1} << (8 * random.below(5))) * 1'000'000;
-      return border + static_cast<std::int64_t>(random.below(4'000'001)) - 2'000'000;
+      const std::int64_t border = std::int64_t{1} << (16 + 8 * random.below(6));
+      return border + static_cast<std::int64_t>(random.below(400'001)) - 200'000;
     }
     return static_cast<std::int64_t>(random.next() >> (1 + random.below(40)));
   }
@@ -97,7 +98,8 @@ class timer_oracle {
     } else if (kind < 65) {
       cancel(i);
     } else if (kind < 90) {
-      advance(saturating_add_ns(now_, random.below(2'500'000)));
+      advance(saturating_add_ns(now_, random.below(random.below(2) == 0 ? 100'000 : 2'500'000)),
+              random.below(4) == 0 ? random.below(8) : UINT32_MAX);
     } else if (kind < 96) {
       if (next_deadline_ns() != never_ns) advance(next_deadline_ns());
     } else if (kind < 98) {
@@ -118,17 +120,8 @@ class timer_oracle {
     std::multimap<std::int64_t, unsigned>::iterator at;
   };
 
-  /// The deadline's tick; INT64_MAX for what the clock never reaches.
-  static std::int64_t tick_ns(std::int64_t deadline_ns) {
-    constexpr std::int64_t tick = 1'000'000;
-    if (deadline_ns <= 0) return 0;
-    const std::int64_t ticks = deadline_ns / tick + (deadline_ns % tick != 0);
-    return ticks > INT64_MAX / tick ? INT64_MAX : ticks * tick;
-  }
-
   static bool is_due(std::int64_t deadline_ns, std::int64_t now_ns) {
-    const std::int64_t at = tick_ns(deadline_ns);
-    return at != INT64_MAX && at <= now_ns;
+    return deadline_ns != never_ns && deadline_ns <= now_ns;
   }
 
   static void fire(timer_entry& entry) noexcept {
@@ -173,9 +166,12 @@ class timer_oracle {
       return;
     }
     // One that was armed in the past may be told as any moment of the past.
-    const std::int64_t first = tick_ns(order_.begin()->first);
+    const std::int64_t first = order_.begin()->first;
     WEFT_ASSERT(next <= (first > now_ ? first : now_), "the set would be woken too late");
-    WEFT_ASSERT(first == INT64_MAX || next != never_ns, "the set would never be woken");
+    if (!removed_) WEFT_ASSERT(next >= first, "the set would be woken too early");
+    const std::int64_t latest = set_.wake_ns(never_ns);
+    WEFT_ASSERT(latest <= saturating_add_ns(first > now_ ? first : now_, ns_per_ms),
+                "the set would be woken too late by one that waits for others");
   }
 
   timer_set set_;
@@ -186,6 +182,7 @@ class timer_oracle {
   std::uint64_t fires_ = 0;
   std::int64_t now_ = 0;
   bool went_back_ = false;
+  bool removed_ = false;  // a timer was cancelled: the set may ask to be woken for it
   rng* random_ = nullptr;
 };
 

@@ -6,6 +6,7 @@
 //   I1  What advance() took out as `fired` is touched by nobody else until its fire() is called: a
 //       cancel() that meets it says false and leaves it alone.
 //   I2  next_ns_ is never later than the next deadline when the lock is free.
+//   I3  backlog_ is in order, and what is in it is armed: due, but not taken out yet.
 //   P1  the lock: entry contents, arm -> cancel, advance.
 //
 // Rejected: one compare-exchange on the timer's state. A cancel from another thread must take the
@@ -18,39 +19,37 @@
 #include "weft/base/census.hpp"
 
 namespace weft {
-namespace {
-
-std::uint64_t tick_at_or_after(std::int64_t ns, std::int64_t tick_ns) noexcept {
-  if (ns == never_ns) return wheel::no_tick;
-  if (ns <= 0) return 0;
-  return static_cast<std::uint64_t>(ns / tick_ns + (ns % tick_ns != 0));
-}
-
-}  // namespace
 
 timer_set::~timer_set() {
   WEFT_ASSERT(size() == 0, "a timer set was destroyed with timers in it; cancel them first");
 }
 
-/// The wheel knows ticks. Within one the order is made here, by merging runs, outside of the lock.
+bool timer_set::before(const timer_entry& a, const timer_entry& b) noexcept {
+  return a.deadline_ns_ != b.deadline_ns_ ? a.deadline_ns_ < b.deadline_ns_ : a.turn_ < b.turn_;
+}
+
+/// Two lists in order become one, in `older`; at once if `newer` belongs behind it.
+void timer_set::merge(wheel::list& older, wheel::list& newer) noexcept {
+  if (newer.empty()) return;
+  if (older.empty() || before(older.back(), newer.front())) return older.splice_back(newer);
+  wheel::list merged;
+  while (!older.empty() && !newer.empty()) {
+    wheel::list& from = before(newer.front(), older.front()) ? newer : older;
+    merged.push_back(from.pop_front());
+  }
+  merged.splice_back(older);
+  merged.splice_back(newer);
+  older.splice_back(merged);
+}
+
+/// The wheel gives no order. It is made here, by merging runs.
 void timer_set::sort(wheel::list& due) noexcept {
   constexpr int runs_max = 64;  // the i-th holds about 2^i entries
-  const auto merge = [](wheel::list& older, wheel::list& newer) {
-    wheel::list merged;
-    while (!older.empty() && !newer.empty()) {
-      // Equal ones: the older first.
-      wheel::list& from = newer.front().deadline_ns_ < older.front().deadline_ns_ ? newer : older;
-      merged.push_back(from.pop_front());
-    }
-    merged.splice_back(older);
-    merged.splice_back(newer);
-    older.splice_back(merged);
-  };
   bool sorted = true;
-  std::int64_t last = INT64_MIN;
+  const timer_entry* last = nullptr;
   due.for_each([&](timer_entry& entry) {
-    sorted = sorted && last <= entry.deadline_ns_;
-    last = entry.deadline_ns_;
+    sorted = sorted && (last == nullptr || before(*last, entry));
+    last = &entry;
   });
   if (sorted) return;
 
@@ -59,9 +58,9 @@ void timer_set::sort(wheel::list& due) noexcept {
   while (!due.empty()) {
     wheel::list run;
     do {
-      last = due.front().deadline_ns_;
+      last = &due.front();
       run.push_back(due.pop_front());
-    } while (!due.empty() && due.front().deadline_ns_ >= last);
+    } while (!due.empty() && before(*last, due.front()));
     int i = 0;
     for (; i < used && !runs[i].empty(); ++i) {
       merge(runs[i], run);
@@ -70,18 +69,22 @@ void timer_set::sort(wheel::list& due) noexcept {
     runs[i].splice_back(run);
     if (i == used) ++used;
   }
-  for (int i = 0; i < used; ++i) {  // the higher, the older
-    merge(runs[i], due);
-    due.splice_back(runs[i]);
-  }
+  for (int i = 0; i < used; ++i) merge(due, runs[i]);
 }
 
 void timer_set::note_next() noexcept {
-  const std::uint64_t tick = wheel_.next_tick();
-  constexpr std::uint64_t last = static_cast<std::uint64_t>(INT64_MAX / tick_ns);
-  next_ns_.store(tick > last ? never_ns : static_cast<std::int64_t>(tick) * tick_ns,
-                 order::relaxed);
-  size_.store(wheel_.size(), order::relaxed);
+  wheel::moments next = wheel_.next();
+  if (!backlog_.empty() && backlog_.front().deadline_ns_ < next.deadline_ns) {
+    next.deadline_ns = next.latest_ns = backlog_.front().deadline_ns_;
+  }
+  next_ns_.store(next.deadline_ns, order::relaxed);
+  latest_ns_.store(next.latest_ns, order::relaxed);
+}
+
+void timer_set::count(std::int64_t more) noexcept {
+  if (more == 0) return;
+  size_.store(size_.load(order::relaxed) + static_cast<std::uint64_t>(more), order::relaxed);
+  census_add(census_kind::timers, static_cast<long>(more));
 }
 
 bool timer_set::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
@@ -93,10 +96,18 @@ bool timer_set::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
   }
   WEFT_ASSERT(entry.state_.get() != timer_entry::state::armed, "a timer was armed twice");
   entry.state_.set(timer_entry::state::armed);
-  entry.deadline_ns_ = deadline_ns;
-  wheel_.insert(entry, tick_at_or_after(deadline_ns, tick_ns));
-  census_add(census_kind::timers, 1);
-  if (!WEFT_MUTATE("timer.next.not_told", false, true)) note_next();
+  entry.turn_ = turns_++;
+  wheel_.insert(entry, deadline_ns);
+  count(1);
+  // I2, and still exact: what was the next before is behind this one, or before it.
+  if (deadline_ns < next_ns_.load(order::relaxed) &&
+      !WEFT_MUTATE("timer.next.not_told", false, true)) {
+    next_ns_.store(deadline_ns, order::relaxed);
+  }
+  if (const std::int64_t latest = wheel::latest_of(entry);
+      latest < latest_ns_.load(order::relaxed)) {
+    latest_ns_.store(latest, order::relaxed);
+  }
   return true;
 }
 
@@ -109,28 +120,39 @@ bool timer_set::cancel(timer_entry& entry) noexcept {
   if (entry.state_.get() != timer_entry::state::armed) return false;  // I1
   entry.state_.set(timer_entry::state::idle);
   wheel_.remove(entry);
-  census_add(census_kind::timers, -1);
-  note_next();
+  count(-1);
+  // A later one leaves the next as it was, and the last one nothing that could be out of date.
+  if (entry.deadline_ns_ <= next_ns_.load(order::relaxed) || size() == 0) note_next();
   return true;
 }
 
-unsigned timer_set::advance(std::int64_t now_ns) noexcept {
-  if (now_ns < next_ns_.load(order::relaxed)) return 0;
+unsigned timer_set::advance(std::int64_t now_ns, unsigned fires_max) noexcept {
+  // What these read only this thread moves on, but for next_ns_, which others make smaller.
+  if (now_ns < next_ns_.load(order::relaxed) && wheel::tick_of(now_ns) <= wheel_.now_tick())
+    return 0;
   wheel::list due;
   unsigned fired = 0;
+  bool in_order = false;
   {
     spin_guard guard(lock_);
-    wheel_.advance(static_cast<std::uint64_t>(now_ns > 0 ? now_ns / tick_ns : 0), due);
-    due.for_each([&](timer_entry& entry) {
+    const std::uint64_t found = wheel_.advance(now_ns, due);
+    if (found > fires_max || !backlog_.empty()) {
+      sort(due);
+      merge(backlog_, due);
+      for (; fired < fires_max && !backlog_.empty(); ++fired) due.push_back(backlog_.pop_front());
+      in_order = true;
+    } else {
+      fired = static_cast<unsigned>(found);
+    }
+    due.for_each([](timer_entry& entry) {
       if (!WEFT_MUTATE("timer.fired.not_marked", false, true)) {
         entry.state_.set(timer_entry::state::fired);
       }
-      ++fired;
     });
+    count(-static_cast<std::int64_t>(fired));
     note_next();
   }
-  if (fired != 0) census_add(census_kind::timers, -static_cast<long>(fired));
-  sort(due);
+  if (!in_order) sort(due);
   while (!due.empty()) {
     timer_entry& entry = due.pop_front();
     entry.fire_(entry);  // may be gone afterwards

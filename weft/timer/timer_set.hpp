@@ -3,9 +3,9 @@
 //   Threads  advance: the owner; everything else: any. Who arms a timer on another thread than the
 //            owner's must see to it that the owner looks at next_deadline_ns() again
 //   Cost     arm and cancel: one uncontended lock and a few words; no allocation
-//   Units    nanoseconds of the monotonic clock; fires never early, late by less than 1 ms.
-//            never_ns is never, what is before the clock's beginning is at once
-//   Order    in one advance: oldest deadline first, equal ones as they were armed
+//   Units    nanoseconds of the monotonic clock, to the nanosecond: the first advance() at the deadline
+//            or after it fires, none before. never_ns is never, the past is at once
+//   Order    oldest deadline first, equal ones as they were armed
 //   Protocol top of timer_set.cpp
 #pragma once
 
@@ -33,27 +33,44 @@ class timer_set {
   /// arm() will say false. (After a fire no arm() does, unless timer_entry::reuse() came between.)
   [[nodiscard]] bool cancel(timer_entry& entry) noexcept;
 
-  /// Fires what is due, outside of the lock; returns how many. What is armed by a fire is for the
-  /// next advance, even if its deadline has passed. A clock that went back fires nothing that was
-  /// not due before, and may leave the rest until it has caught up.
-  unsigned advance(std::int64_t now_ns) noexcept;
+  /// Fires what is due, outside of the lock, but no more than `fires_max`; returns how many. The rest
+  /// stays armed, is told by next_deadline_ns(), and leaves first at the next advance. What is
+  /// armed by a fire is for the next advance, even if its deadline has passed. A clock that went back
+  /// fires nothing that was not due before, and may leave the rest until it has caught up.
+  /// To be called now and then although nothing is due: timers are armed relative to its moment, and
+  /// those that find it old are moved more often.
+  unsigned advance(std::int64_t now_ns, unsigned fires_max = UINT32_MAX) noexcept;
 
-  /// Nothing is due before this moment; never_ns if nothing is armed. A lower bound: for timers
-  /// more than 256 ms away it may come earlier (at most four times in a timer's life; more often
-  /// where cancelled timers stood between); advance() then.
+  /// Nothing is due before this moment; never_ns if nothing is armed. Exact, unless a timer that
+  /// would have been the next was cancelled: it may then come earlier; advance() then.
   std::int64_t next_deadline_ns() const noexcept { return next_ns_.load(order::relaxed); }
+  /// When a thread that has nothing else to do must wake, if it would rather not wake before
+  /// `not_before_ns`: not before the next deadline, and late for nothing by more than an eighth of the time
+  /// that it was armed for, or 1 ms.
+  std::int64_t wake_ns(std::int64_t not_before_ns) const noexcept {
+    const std::int64_t next = next_ns_.load(order::relaxed);
+    if (next >= not_before_ns) return next;
+    const std::int64_t latest = latest_ns_.load(order::relaxed);
+    const std::int64_t wanted = not_before_ns < latest ? not_before_ns : latest;
+    return wanted > next ? wanted : next;
+  }
   /// How many are armed.
   std::uint64_t size() const noexcept { return size_.load(order::relaxed); }
 
  private:
-  static constexpr std::int64_t tick_ns = 1'000'000;
   void note_next() noexcept;
+  void count(std::int64_t more) noexcept;
+  static bool before(const timer_entry& a, const timer_entry& b) noexcept;
+  static void merge(wheel::list& older, wheel::list& newer) noexcept;
   static void sort(wheel::list& due) noexcept;
 
   spin_lock lock_;
-  wheel wheel_;                             // under lock_
-  atomic<std::int64_t> next_ns_{never_ns};  // written under lock_
-  atomic<std::uint64_t> size_{0};           // written under lock_
+  std::uint64_t turns_ = 0;  // under lock_: how often arm() was called
+  wheel wheel_;              // under lock_
+  wheel::list backlog_;      // under lock_: due, in order, and not fired for lack of room
+  atomic<std::int64_t> next_ns_{never_ns};    // written under lock_
+  atomic<std::int64_t> latest_ns_{never_ns};  // written under lock_
+  atomic<std::uint64_t> size_{0};             // written under lock_
 };
 
 }  // namespace weft

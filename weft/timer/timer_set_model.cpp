@@ -75,7 +75,7 @@ WEFT_MODEL_TEST(timer_set, early_cancel_is_remembered, model::kills("timer.arm.i
   model.outcome(cancelled ? "cancelled" : "refused");
 }
 
-// Two timers of one millisecond: taken out together, the second still says so when it is cancelled
+// Two timers of one moment: taken out together, the second still says so when it is cancelled
 // while the first fires.
 WEFT_MODEL_TEST(timer_set, two_at_a_time, model::kills("timer.fired.not_marked")) {
   timer_set set;

@@ -1,115 +1,182 @@
 // Invariants, whenever no member function runs
-//   I1  An entry at level L has the same bytes as now_ above L, and a greater byte L.
+//   I1  At level L, `distance` slots of that level lie between an entry's tick and now_, and
+//       1 <= distance <= 255. So a slot's index names one stretch of time, and the first occupied
+//       slot in the order now + 1, now + 2, ... is the level's earliest.
 //   I2  An occupied bit is set if and only if its slot's list is not empty.
-//   I3  So the first occupied slot of the lowest occupied level is the earliest event of the
-//       wheels, and everything in overflow_ is later than that.
-//   I4  No tick in overflow_ is before overflow_from_; with removals it may become too early, which
-//       costs one vain look at the list. Searching for the earliest instead would make insert and
-//       remove O(n) for who has nothing but very late timers.
+//   I3  What is in near_ has a tick of now_ or less; everything else one that is later than now_.
+//   I4  No deadline in a slot is before its first.deadline_ns. With removals that may become too early,
+//       which costs one vain advance(); that one moves the slot's entries down and finds their own.
+//       Searching the slot at each removal would make it O(n).
+//   I5  What is in overflow_ is at least 256 slots of the highest level away from the now_ at which it
+//       was put there. It is looked through when now_ reaches the slot of the earliest one, which
+//       takes 255 slots or more (78 hours) unless that one has been there before: so once in 78 hours.
+// Rejected
+//   The level of the highest byte in which tick and now differ: it needs no search over levels for
+//     the next event, but whatever lies behind a turn's end, however near, waits in one slot, and
+//     moves in one go under the lock: with ticks of 65 us, half a million timers at once.
+//   Moving now on from event to event: each slot between would be found by a search of its own. Now
+//     is set to its new place first, and each entry is placed once.
 #include "weft/timer/wheel.hpp"
 
 #include <bit>
 
 namespace weft {
 
-void wheel::insert(timer_entry& entry, std::uint64_t tick) noexcept {
-  entry.tick_ = tick;
+void wheel::slot::add(timer_entry& entry) noexcept {
+  entries.push_back(entry);
+  if (entry.deadline_ns_ < first.deadline_ns) first.deadline_ns = entry.deadline_ns_;
+  if (const std::int64_t latest = latest_of(entry); latest < first.latest_ns)
+    first.latest_ns = latest;
+}
+
+void wheel::insert(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+  entry.deadline_ns_ = deadline_ns;
+  entry.slack_ns_ = 0;
+  if (tick_of(deadline_ns) > now_) {
+    const std::int64_t left_ns = deadline_ns - static_cast<std::int64_t>(now_ << tick_bits);
+    entry.slack_ns_ =
+        static_cast<std::uint32_t>(left_ns / 8 < slack_max_ns ? left_ns / 8 : slack_max_ns);
+  }
   place(entry);
-  ++size_;
 }
 
 void wheel::place(timer_entry& entry) noexcept {
-  if (entry.tick_ == no_tick) {
+  if (entry.deadline_ns_ == never_ns) {
     entry.place_ = never_place;
-    never_.push_back(entry);
+    never_.add(entry);
     return;
   }
-  if (entry.tick_ <= now_) {
-    entry.place_ = past_place;
-    past_.push_back(entry);
+  std::uint64_t tick = tick_of(entry.deadline_ns_);
+  if (tick <= now_) {
+    entry.place_ = near_place;
+    near_.add(entry);
     return;
   }
-  const std::uint64_t differs = entry.tick_ ^ now_;
-  const auto level = static_cast<unsigned>(63 - std::countl_zero(differs)) / 8;
-  if (level >= levels) {
-    entry.place_ = overflow_place;
-    overflow_.push_back(entry);
-    if (entry.tick_ < overflow_from_) overflow_from_ = entry.tick_;
-    return;
+  std::uint64_t now = now_;
+  for (unsigned level = 0; level < levels; ++level) {
+    if (tick - now < slots) {
+      const auto index = static_cast<unsigned>(tick % slots);
+      entry.place_ = static_cast<std::uint16_t>(level * slots + index);
+      occupied_[level][index / word_bits] |= std::uint64_t{1} << (index % word_bits);
+      slot_[entry.place_].add(entry);
+      return;
+    }
+    tick >>= slot_bits;
+    now >>= slot_bits;
   }
-  const auto slot = static_cast<unsigned>(entry.tick_ >> (8 * level)) % slots;
-  entry.place_ = static_cast<std::uint16_t>(level * slots + slot);
-  occupied_[level][slot / word_bits] |= std::uint64_t{1} << (slot % word_bits);
-  slot_[entry.place_].push_back(entry);
+  entry.place_ = overflow_place;
+  overflow_.add(entry);
 }
 
 void wheel::remove(timer_entry& entry) noexcept {
   static_cast<list_hook<timer_tag>&>(entry).unlink();
-  --size_;
   const unsigned place = entry.place_;
-  if (place == overflow_place && overflow_.empty()) overflow_from_ = no_tick;
-  if (place < overflow_place && slot_[place].empty()) {
+  if (place < near_place) {
+    slot& in = slot_[place];
+    if (!in.entries.empty()) return;
+    in.first = {never_ns, never_ns};
     occupied_[place / slots][place % slots / word_bits] &=
         ~(std::uint64_t{1} << (place % word_bits));
+  } else if (place == near_place) {
+    if (near_.entries.empty()) near_.first = {never_ns, never_ns};
+  } else if (place == overflow_place) {
+    if (overflow_.entries.empty()) overflow_.first = {never_ns, never_ns};
   }
 }
 
-wheel::event wheel::next_event() const noexcept {
-  for (unsigned level = 0; level < levels; ++level) {
-    const auto current = static_cast<unsigned>(now_ >> (8 * level)) % slots;
-    for (unsigned word = current / word_bits; word < slots / word_bits; ++word) {
-      std::uint64_t bits = occupied_[level][word];
-      if (word == current / word_bits) {
-        // I1: only slots after the current one are in use.
-        bits &= current % word_bits == word_bits - 1
-                    ? 0
-                    : ~std::uint64_t{0} << (current % word_bits + 1);
-      }
-      if (bits == 0) continue;
-      const unsigned slot = word * word_bits + static_cast<unsigned>(std::countr_zero(bits));
-      const std::uint64_t above = now_ >> (8 * (level + 1)) << (8 * (level + 1));
-      return event{above | std::uint64_t{slot} << (8 * level), level * slots + slot};
+/// The first occupied slot at `from` or after it, in the circle; no_slot: the level is empty.
+unsigned wheel::first_occupied(unsigned level, unsigned from) const noexcept {
+  const std::uint64_t* const bits = occupied_[level];
+  const unsigned first = from / word_bits;
+  const std::uint64_t behind = ~std::uint64_t{0} << (from % word_bits);
+  for (unsigned i = 0; i <= words; ++i) {
+    const unsigned word = (first + i) % words;
+    const std::uint64_t wanted = i == 0 ? behind : i == words ? ~behind : ~std::uint64_t{0};
+    if (const std::uint64_t found = bits[word] & wanted) {
+      return word * word_bits + static_cast<unsigned>(std::countr_zero(found));
     }
   }
-  if (!overflow_.empty()) {
-    return event{overflow_from_ >> (8 * levels) << (8 * levels), overflow_place};
-  }
-  return event{no_tick, past_place};
+  return no_slot;
 }
 
-std::uint64_t wheel::next_tick() const noexcept { return past_.empty() ? next_event().tick : now_; }
+wheel::moments wheel::next() const noexcept {
+  moments found = near_.first;
+  const auto look_at = [&found](const slot& s) {
+    if (s.first.deadline_ns < found.deadline_ns) found.deadline_ns = s.first.deadline_ns;
+    if (s.first.latest_ns < found.latest_ns) found.latest_ns = s.first.latest_ns;
+  };
+  for (unsigned level = 0; level < levels; ++level) {
+    const auto begin = static_cast<unsigned>((now_ >> (slot_bits * level)) + 1) % slots;
+    // The first one has the level's earliest deadline; one behind it may be in more of a hurry, but
+    // only if it begins before the latest moment: 17 slots of the lowest level, two of others.
+    for (unsigned passed = 0; passed < slots - 1;) {
+      const unsigned index = first_occupied(level, (begin + passed) % slots);
+      if (index == no_slot || (index - begin) % slots < passed) break;
+      const slot& s = slot_[level * slots + index];
+      if (s.first.deadline_ns >= found.latest_ns) break;
+      look_at(s);
+      passed = (index - begin) % slots + 1;
+    }
+  }
+  look_at(overflow_);
+  return found;
+}
 
-void wheel::settle(list& moved, list& due) noexcept {
+std::uint64_t wheel::settle(list& moved, std::int64_t now_ns, list& due) noexcept {
+  std::uint64_t found = 0;
   while (!moved.empty()) {
     timer_entry& entry = moved.pop_front();
-    if (entry.tick_ <= now_) {
-      --size_;
+    if (entry.deadline_ns_ <= now_ns) {
+      entry.place_ = due_place;
       due.push_back(entry);
+      ++found;
     } else {
       place(entry);
     }
   }
+  return found;
 }
 
-void wheel::advance(std::uint64_t now, list& due) noexcept {
+std::uint64_t wheel::advance(std::int64_t now_ns, list& due) noexcept {
+  std::uint64_t found = 0;
+  const std::uint64_t before = now_;
+  if (const std::uint64_t to = tick_of(now_ns); to > now_) now_ = to;
+
   list moved;
-  moved.splice_back(past_);
-  settle(moved, due);
-  for (;;) {
-    const event next = next_event();
-    if (next.tick == no_tick || next.tick > now) break;
-    now_ = next.tick;
-    if (next.place == overflow_place) {
-      moved.splice_back(overflow_);
-      overflow_from_ = no_tick;
-    } else {
-      moved.splice_back(slot_[next.place]);
-      occupied_[next.place / slots][next.place % slots / word_bits] &=
-          ~(std::uint64_t{1} << (next.place % word_bits));
-    }
-    settle(moved, due);
+  if (near_.first.deadline_ns <= now_ns) {
+    moved.splice_back(near_.entries);
+    near_.first = {never_ns, never_ns};
+    found += settle(moved, now_ns, due);
   }
-  if (now > now_) now_ = now;
+  // Upwards: what comes down goes below the level that it comes from, into slots that have been emptied.
+  for (unsigned level = 0; level < levels; ++level) {
+    const std::uint64_t from = before >> (slot_bits * level);
+    const std::uint64_t to = now_ >> (slot_bits * level);
+    if (from == to) return found;
+    std::uint64_t left = to - from < slots ? to - from : slots;  // slots that now has reached
+    unsigned index = static_cast<unsigned>(from + 1) % slots;
+    for (;;) {
+      const unsigned next = first_occupied(level, index);
+      if (next == no_slot) break;
+      const unsigned skipped = (next - index) % slots;
+      if (skipped >= left) break;
+      slot& reached = slot_[level * slots + next];
+      occupied_[level][next / word_bits] &= ~(std::uint64_t{1} << (next % word_bits));
+      reached.first = {never_ns, never_ns};
+      moved.splice_back(reached.entries);
+      found += settle(moved, now_ns, due);
+      left -= skipped;
+      index = next;
+    }
+  }
+  constexpr unsigned top = slot_bits * (levels - 1);
+  if (overflow_.first.deadline_ns != never_ns &&
+      tick_of(overflow_.first.deadline_ns) >> top <= now_ >> top) {
+    moved.splice_back(overflow_.entries);
+    overflow_.first = {never_ns, never_ns};
+    found += settle(moved, now_ns, due);
+  }
+  return found;
 }
 
 }  // namespace weft
