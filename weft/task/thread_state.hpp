@@ -39,9 +39,9 @@ class worker;
 
 struct thread_state {
   frame_list frames[frame_class_count];
-  job* running;        // current_job()
+  job* running;            // current_job()
   detail::worker* worker;  // of a runtime: which one the thread is
-  fork_port* port;     // where its branches may be left; see fork.hpp
+  fork_port* port;         // where its branches may be left; see fork.hpp
 };
 
 }  // namespace detail
@@ -54,10 +54,8 @@ extern thread_local constinit weft::detail::thread_state weft_thread_state
 
 namespace weft::detail {
 
-/// Of the calling thread. Do not keep it across anything that may suspend.
-WEFT_ALWAYS_INLINE thread_state& this_thread_state() noexcept;
-
 #if WEFT_X86_64
+/// Of the calling thread. Do not keep it across anything that may suspend.
 WEFT_ALWAYS_INLINE thread_state& this_thread_state() noexcept {
   thread_state* address;
   asm volatile(
