@@ -131,7 +131,7 @@ class slow_to_wake final : public fake_driver {
     ++inside_;
     const bool stays = slow_.exchange(false);
     fake_driver::wake();
-    for (int i = 0; stays && i < 2000 && !left_behind_; ++i) std::this_thread::yield();
+    for (int i = 0; stays && i < 200 && !left_behind_; ++i) std::this_thread::yield();
     if (!left_behind_) --inside_;
   }
 
