@@ -37,7 +37,7 @@ class thread_executor final : public scheduler {
   spin_lock lock_;
   intrusive_queue<job, &job::next> ready_;  // under lock_
   atomic<std::uint32_t> arrivals_{0};       // counts pushes: the word to sleep on
-  registry jobs_{1, false};  // by this thread only
+  registry jobs_{1, false};                 // by this thread only
 };
 
 }  // namespace detail

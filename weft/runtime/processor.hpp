@@ -14,8 +14,8 @@
 #include "weft/queue/parker.hpp"
 #include "weft/queue/run_queue.hpp"
 #include "weft/queue/work_deque.hpp"
-#include "weft/task/fork.hpp"
 #include "weft/runtime/registry.hpp"
+#include "weft/task/fork.hpp"
 #include "weft/task/job.hpp"
 #include "weft/timer/timer_set.hpp"
 
@@ -39,7 +39,8 @@ struct processor_figures {
 
 class processor {
  public:
-  processor(unsigned number, std::uint64_t seed, std::unique_ptr<io::driver> driver, bool asymmetric)
+  processor(unsigned number, std::uint64_t seed, std::unique_ptr<io::driver> driver,
+            bool asymmetric)
       : index(number), branches(asymmetric), random(seed), io(std::move(driver)) {}
 
   const unsigned index;

@@ -2,7 +2,7 @@
 // hot paths, all are looked at seldom: so the first two are a few plain stores by the worker that
 // does them, and who looks pays for the order.
 //
-//   Threads  add, remove: the owner of the shard that is given, or `outside()` by anybody; each: any
+//   Threads  with a shard: its owner; without one, and each(): any
 //   Cost     add: a pop from a private list and three stores; remove: a store, a load and a push.
 //            each(): membarrier, and whoever strikes off a job meanwhile waits for its end
 //   Memory   16 bytes a job at the peak, kept for later jobs
@@ -18,8 +18,9 @@
 //   P2  remove: entry = null, then looking (light fence)  ||  each: looking set, fence, entry: the
 //       remover sees that somebody looks and waits, or each() sees no job.
 //   P3  each: looking cleared (release)  ->  remove: (acquire): each()'s last access to the job.
-//   P4  retired: retired up, then stopping (light fence)  ||  stopping set, fence (in stop_all), retired: the last job
-//       tells whoever waits for the end, or that one sees that there is none.
+//   P4  retired: retired up, then stopping (light fence)  ||  stopping set, fence (both in stop_all),
+//       left: retired. The last job tells whoever waits for the end, or that one sees that none is
+//       left.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,7 @@ class registry {
     std::uint32_t count_ = 0;
     std::uint32_t number_ = 0;
     // Written by the owner alone.
-    atomic<std::uint64_t> made_{0};   // jobs that were added
+    atomic<std::uint64_t> made_{0};     // jobs that were added
     atomic<std::uint64_t> ended_{0};    // jobs that were removed
     atomic<std::uint64_t> retired_{0};  // jobs that are gone for good
   };
@@ -75,7 +76,7 @@ class registry {
   void remove(shard& mine, job& ended) noexcept {
     auto* const e = static_cast<entry*>(ended.listed_as);
     e->listed.store(nullptr, order::release);
-    light_fence();  // P2
+    light_fence();                                            // P2
     if (WEFT_UNLIKELY(looking_.load(order::acquire) != 0) &&  // P3
         !WEFT_MUTATE("registry.remove.no_wait", false, true)) {
       wait_for_lookers();

@@ -34,7 +34,9 @@ worker::worker(runtime_core& core, processor& first)
     : fork_port(core.asymmetric_), core_(core), processor_(&first) {
   deque = &first.branches;
   sleepers = &core.idle_;
-  notify = [](fork_port& port) noexcept { static_cast<worker&>(port).core_.wake_one(idle::pusher::worker); };
+  notify = [](fork_port& port) noexcept {
+    static_cast<worker&>(port).core_.wake_one(idle::pusher::worker);
+  };
 }
 
 void worker::start() {
@@ -115,8 +117,7 @@ job* worker::from_injector(unsigned most) noexcept {
   if (core_.injected_.empty()) return nullptr;
   // A fair share at once: the lock is taken once, and the rest stays for the others.
   const std::size_t share = core_.injected_.len_hint() / core_.processors_.size() + 1;
-  const auto taken = core_.injected_.pop_batch(
-      share < most ? static_cast<unsigned>(share) : most);
+  const auto taken = core_.injected_.pop_batch(share < most ? static_cast<unsigned>(share) : most);
   if (taken.first == nullptr) return nullptr;
   for (job* rest = processor_->ready.push_chain(taken.first->next); rest != nullptr;) {
     job* const after = rest->next;  // thieves have made the ring look full

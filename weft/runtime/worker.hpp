@@ -28,7 +28,9 @@ class worker : private fork_port {
   class pinned {
    public:
     WEFT_ALWAYS_INLINE explicit pinned(worker& w) noexcept
-        : worker_(w), was_pinned_(w.pin.is_pinned()), owned_(w.pin.pin() == pin_state::pin_result::owned) {}
+        : worker_(w),
+          was_pinned_(w.pin.is_pinned()),
+          owned_(w.pin.pin() == pin_state::pin_result::owned) {}
     WEFT_ALWAYS_INLINE ~pinned() {
       if (!was_pinned_) worker_.pin.unpin();
     }
@@ -66,7 +68,8 @@ class worker : private fork_port {
   unsigned until_clock_ = 1;     // turns
   unsigned until_injector_ = 1;  // turns
   std::int64_t last_look_ns_ = 0;
-  std::int64_t last_fired_ns_ = INT64_MIN / 2;  // when timers fired, and this thread was awake for them
+  std::int64_t last_fired_ns_ =
+      INT64_MIN / 2;  // when timers fired, and this thread was awake for them
   unsigned lifo_in_a_row_ = 0;
   bool searching_ = false;
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue

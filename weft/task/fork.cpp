@@ -89,7 +89,6 @@ void fork_wait::ask_to_stop() noexcept {
 }
 
 fork_wait::start_result fork_wait::start(job& owner, promise_base& waiter) noexcept {
-  waiting = true;
   if (owner.arm(*this, waiter) == job::arm_result::stopped) {
     // The stop goes on to the branches; their end is awaited all the same.
     ask_to_stop();
@@ -100,7 +99,7 @@ fork_wait::start_result fork_wait::start(job& owner, promise_base& waiter) noexc
   const int taken = static_cast<int>(used_);
   const int before = group_.pending_.fetch_add(
       taken, WEFT_MUTATE("fork.wait.relaxed", order::acq_rel, order::relaxed));  // P2, P3
-  if (before + taken != 0) return start_result::suspended;  // touch nothing
+  if (before + taken != 0) return start_result::suspended;                       // touch nothing
   if (owner.disarm(*this) == job::disarm_result::disarmed) return start_result::ended;
   finish(false);
   return start_result::suspended;
@@ -109,8 +108,8 @@ fork_wait::start_result fork_wait::start(job& owner, promise_base& waiter) noexc
 bool fork_wait::collect() noexcept {
   bool some_stopped = false;
   for (fork_branch* const b : all()) {
-    auto* const taker = reinterpret_cast<forked_job*>(b->taker_.load(order::relaxed) &
-                                                      ~taker_stopped);
+    auto* const taker =
+        reinterpret_cast<forked_job*>(b->taker_.load(order::relaxed) & ~taker_stopped);
     some_stopped |= taker->stopped_;
     if (taker->error_ && !error) error = std::move(taker->error_);
     const std::size_t size = taker->bytes_;

@@ -79,7 +79,8 @@ class fork_group {
 /// The job of a branch that was taken.
 class forked_job : public job {
  protected:
-  forked_job(scheduler& home, const job_kind& kind, fork_branch& branch, std::uint32_t bytes) noexcept;
+  forked_job(scheduler& home, const job_kind& kind, fork_branch& branch,
+             std::uint32_t bytes) noexcept;
   ~forked_job();
 
   /// First thing: false if the branch was asked to stop before.
@@ -116,7 +117,6 @@ class fork_wait final : public operation {
   void withdraw() noexcept override { ask_to_stop(); }  // the answer is the last branch's end
   const char* what() const noexcept override { return "fork_join"; }
 
-  bool waiting = false;
   bool failed = false;
   bool unwinding = false;
   std::exception_ptr error;  // of a callable that did not even give a task

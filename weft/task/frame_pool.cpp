@@ -54,7 +54,8 @@ depot_class& depot(std::size_t index) noexcept {
 
 void poison(void* p, std::size_t bytes) noexcept {
 #if WEFT_ASAN
-  __asan_poison_memory_region(static_cast<char*>(p) + sizeof(frame_block), bytes - sizeof(frame_block));
+  __asan_poison_memory_region(static_cast<char*>(p) + sizeof(frame_block),
+                              bytes - sizeof(frame_block));
 #else
   static_cast<void>(p), static_cast<void>(bytes);
 #endif
@@ -157,7 +158,8 @@ WEFT_NOINLINE bool keep_frames() noexcept {
 
 /// From the lists, the depot or the system.
 void* allocate_block(std::size_t bytes) {
-  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled())) return system_allocate(bytes);
+  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled()))
+    return system_allocate(bytes);
   const std::size_t index = (bytes - 1) / class_bytes;
   frame_list& list = this_thread_state().frames[index];
   if (list.head == nullptr && !(keep_frames() && take_batch(index, list))) {

@@ -135,10 +135,11 @@ class join_handle<T>::outcome_joiner final
 /// Makes a job of f(args...) on `home`; both are decay-copied into it. It is not ready yet: set its
 /// name and id, then launch() it. Throws what the copies and the frame's allocation throw.
 template <class F, class... A>
-auto make_job(scheduler& home, F&& f, A&&... args) -> detail::root<detail::spawned_value_t<F, A...>>& {
+auto make_job(scheduler& home, F&& f, A&&... args)
+    -> detail::root<detail::spawned_value_t<F, A...>>& {
   using body = detail::call_body<std::decay_t<F>, std::decay_t<A>...>;
   return detail::root_of<detail::spawned_value_t<F, A...>, body>::make(home, std::forward<F>(f),
-                                                                      std::forward<A>(args)...);
+                                                                       std::forward<A>(args)...);
 }
 
 /// Makes a job that awaits an object which somebody else keeps alive: of block_on(), of a timeout.

@@ -85,8 +85,7 @@ class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
  private:
   friend boundary_relay<root_of>;
   template <class... A>
-  explicit root_of(scheduler& home, A&&... a)
-      : root<T>(home, how), body_(std::forward<A>(a)...) {}
+  explicit root_of(scheduler& home, A&&... a) : root<T>(home, how), body_(std::forward<A>(a)...) {}
   ~root_of() {
     if (!ended_) body_.~Body();
   }
@@ -161,7 +160,8 @@ class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
       free_frame(memory, sizeof(root_of));
     }
   }
-  static constexpr root_job::operations how{{&root_job::run_root}, &start_root, &free, &root<T>::error_of};
+  static constexpr root_job::operations how{
+      {&root_job::run_root}, &start_root, &free, &root<T>::error_of};
 
   bool ended_ = false;
   [[no_unique_address]] std::conditional_t<is_call, returned, std::monostate> task_{};

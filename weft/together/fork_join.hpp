@@ -156,8 +156,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   static constexpr std::size_t count = sizeof...(F);
   static_assert(count > 0);
   template <std::size_t K>
-  using part_at =
-      fork_part<fork_join_await, K, std::tuple_element_t<K, std::tuple<F...>>>;
+  using part_at = fork_part<fork_join_await, K, std::tuple_element_t<K, std::tuple<F...>>>;
 
  public:
   explicit fork_join_await(F&... f) noexcept : part_at<I>(f)... {}
@@ -319,7 +318,8 @@ class fork_join_await<std::index_sequence<I...>, F...> final
 /// See the top of the file.
 template <class... F>
 [[nodiscard("co_await it")]] auto fork_join(F&&... f WEFT_LIFETIMEBOUND) {
-  return detail::fork_join_await<std::index_sequence_for<F...>, std::remove_reference_t<F>...>(f...);
+  return detail::fork_join_await<std::index_sequence_for<F...>, std::remove_reference_t<F>...>(
+      f...);
 }
 
 }  // namespace weft
