@@ -122,6 +122,13 @@ void runtime_core::schedule(job& ready, wake_kind why) noexcept {
   inject(ready);
 }
 
+bool runtime_core::goes_on(job& running) noexcept {
+  worker* const w = caller();
+  if (w == nullptr) return false;
+  const worker::pinned pinned(*w);
+  return pinned.processor() != nullptr && w->begin_next_turn_of(running);
+}
+
 void runtime_core::launch(job& made) noexcept {
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);

@@ -31,6 +31,7 @@ class runtime_core final : public scheduler {
   ~runtime_core();
 
   void schedule(job& ready, wake_kind why) noexcept override;
+  bool goes_on(job& running) noexcept override;
   void enlist(job& made) noexcept override;
   void launch(job& made) noexcept override;
   bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override;

@@ -486,6 +486,45 @@ TEST(runtime, two_ping_pongers_do_not_starve_a_third) {
   rt.block_on(both(a, b));
 }
 
+// A job that gives way when nobody else is ready goes straight on, but not for ever.
+task<> yield_until(std::atomic<bool>& done) {
+  while (!done) co_await yield_now();
+}
+TEST(runtime, who_yields_alone_still_lets_timers_and_the_outside_in) {
+  runtime rt({.workers = 1});
+  std::atomic<bool> done{false};
+  auto yields = rt.spawn(yield_until, std::ref(done));
+  const auto wait = [](std::atomic<bool>& set) -> task<> {
+    co_await sleep_for(1ms);
+    set = true;
+  };
+  rt.spawn(wait, std::ref(done)).detach();  // from outside; then a timer
+  const auto join = [](join_handle<void>& j) -> task<> { co_await j; };
+  rt.block_on(join(yields));
+  EXPECT_GT(rt.metrics().turns, 10u);  // each yield is a turn
+}
+task<> take_turns(std::string& order, char name) {
+  for (int i = 0; i < 200; ++i) {  // more than the turns between two looks around
+    order += name;
+    co_await yield_now();
+  }
+}
+TEST(runtime, two_that_yield_take_turns) {
+  virtual_runtime rt;
+  std::string order;
+  const auto both = [](std::string& to) -> task<> {
+    auto a = spawn(take_turns, std::ref(to), 'a');
+    auto b = spawn(take_turns, std::ref(to), 'b');
+    co_await a;
+    co_await b;
+  };
+  rt.block_on(both(order));
+  ASSERT_EQ(order.size(), 400u);
+  for (std::size_t i = 0; i < order.size(); i += 2) {
+    EXPECT_NE(order[i], order[i + 1]) << "at " << i;
+  }
+}
+
 task<result<void>> main_with_error() { co_return std::unexpected(make_error_code(errc::closed)); }
 task<> main_with_exception() { co_await fail(); }
 

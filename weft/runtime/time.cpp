@@ -38,6 +38,7 @@ void sleep_operation::fired(timer_entry& entry) noexcept {
 std::coroutine_handle<> yield_operation::start(promise_base& waiter) noexcept {
   job& owner = *waiter.owner();
   if (owner.stop_requested() && !owner.shielded()) return unwind(waiter);
+  if (owner.home().goes_on(owner)) return waiter.handle();
   owner.yield_in(*this, waiter);
   return std::noop_coroutine();
 }

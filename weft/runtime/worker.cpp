@@ -189,6 +189,21 @@ void worker::run(job& next) noexcept {
   exchange_current_job(nullptr);
 }
 
+bool worker::begin_next_turn_of(job& running) noexcept {
+  if (until_clock_ == 1 || until_injector_ == 1) return false;
+  processor& p = *processor_;
+  if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr ||
+      !p.branches.empty_hint() || !core_.injected_.empty()) {
+    return false;
+  }
+  --until_clock_;
+  --until_injector_;
+  lifo_in_a_row_ = 0;
+  p.figures.turns.add();
+  running.refill_budget(budget_units);
+  return true;
+}
+
 void worker::push(job& ready, wake_kind why) noexcept {
   processor& p = *processor_;
   job* queued = &ready;
@@ -201,6 +216,12 @@ void worker::push(job& ready, wake_kind why) noexcept {
     }
     queued = p.lifo.exchange(&ready, order::acq_rel);
     if (queued == nullptr) return;
+  }
+  if (why == wake_kind::yielded && p.ready.empty_hint() &&
+      p.lifo.load(order::relaxed) == nullptr) {
+    // It comes straight back to this worker. What else there may be, in the injector or on the deque,
+    // was told when it was put there.
+    return push_back(*queued);
   }
   push_back(*queued);
   core_.wake_one(idle::pusher::worker);

@@ -45,6 +45,9 @@ class worker : private fork_port {
     const bool owned_;
   };
 
+  /// `running` gives way. True: nobody else is ready here, and it has its next turn already. False:
+  /// somebody is, or it is time to look around. The processor is pinned.
+  [[nodiscard]] bool begin_next_turn_of(job& running) noexcept;
   /// A job became ready on this worker. The processor is pinned.
   void push(job& ready, wake_kind why) noexcept;
 

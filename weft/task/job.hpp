@@ -35,6 +35,12 @@ class scheduler {
  public:
   /// Takes a ready job. Threads: any. The job may run, end and be gone before this returns.
   virtual void schedule(job& ready, wake_kind why) noexcept = 0;
+  /// `running`, which the calling thread runs, would give way to others. True: there are none, it goes
+  /// on as if its turn had come again. False, also where that is not known: schedule() it.
+  virtual bool goes_on(job& running) noexcept {
+    static_cast<void>(running);
+    return false;
+  }
   /// A new job, not yet ready: from now on it counts as alive, and listings show it.
   virtual void enlist(job& made) noexcept { static_cast<void>(made); }
   /// Both in one: a new job that is ready.

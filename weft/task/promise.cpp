@@ -22,7 +22,7 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
 
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept {
   job* const owner = waiter.owner();
-  if (owner->spend_budget()) return waiter.handle();
+  if (owner->spend_budget() || owner->home().goes_on(*owner)) return waiter.handle();
   owner->yield_in(op, waiter);  // The frame may be resumed elsewhere from here on: touch nothing.
   return std::noop_coroutine();
 }
