@@ -73,7 +73,10 @@ class run_queue {
   /// Owner. The item is last in line; thieves may have it at once. If the ring is full, the older
   /// half and the item go to `sink` as one batch.
   template <overflow_sink<T> Sink>
-  void push_back(T* item, Sink& sink) noexcept;
+  WEFT_ALWAYS_INLINE void push_back(T* item, Sink& sink) noexcept {
+    if (WEFT_LIKELY(push_if_room(item))) return;
+    push_over(item, sink);
+  }
 
   /// Owner. As push_back() of items that are linked by `next`, `first` and the rest of its chain, but
   /// published at once; takes as many as there is room for. Result: what is left of the chain.
@@ -114,6 +117,9 @@ class run_queue {
   }
   plain<T*>& slot(std::uint32_t i) noexcept { return slots_[i % Capacity]; }
 
+  bool push_if_room(T* item) noexcept;
+  template <overflow_sink<T> Sink>
+  WEFT_NOINLINE void push_over(T* item, Sink& sink) noexcept;
   template <class Sink>
   bool overflow(T* item, std::uint32_t head, std::uint32_t tail, Sink& sink) noexcept;
   unsigned claim_and_copy(run_queue& mine, std::uint32_t my_tail) noexcept;
@@ -126,20 +132,27 @@ class run_queue {
 // ---------------------------------------------------------------------------------------------
 
 template <class T, unsigned Capacity, class Index, unsigned IndexBits>
+WEFT_ALWAYS_INLINE bool run_queue<T, Capacity, Index, IndexBits>::push_if_room(T* item) noexcept {
+  const heads head = unpack(head_.load(
+      WEFT_MUTATE("run_queue.push.head_relaxed", order::acquire, order::relaxed)));  // P2
+  const std::uint32_t tail = tail_.load(order::relaxed);
+  if (distance(head.steal, tail) >=
+      WEFT_MUTATE("run_queue.push.full_by_one", Capacity, Capacity + 1)) {
+    return false;
+  }
+  slot(tail).set(item);
+  tail_.store(static_cast<Index>(plus(tail, 1)),
+              WEFT_MUTATE("run_queue.push.tail_relaxed", order::release, order::relaxed));  // P1
+  return true;
+}
+
+template <class T, unsigned Capacity, class Index, unsigned IndexBits>
 template <overflow_sink<T> Sink>
-void run_queue<T, Capacity, Index, IndexBits>::push_back(T* item, Sink& sink) noexcept {
-  for (;;) {
-    const heads head = unpack(head_.load(
-        WEFT_MUTATE("run_queue.push.head_relaxed", order::acquire, order::relaxed)));  // P2
+void run_queue<T, Capacity, Index, IndexBits>::push_over(T* item, Sink& sink) noexcept {
+  while (!push_if_room(item)) {
+    const heads head = unpack(head_.load(order::relaxed));
     const std::uint32_t tail = tail_.load(order::relaxed);
-    if (distance(head.steal, tail) <
-        WEFT_MUTATE("run_queue.push.full_by_one", Capacity, Capacity + 1)) {
-      slot(tail).set(item);
-      tail_.store(
-          static_cast<Index>(plus(tail, 1)),
-          WEFT_MUTATE("run_queue.push.tail_relaxed", order::release, order::relaxed));  // P1
-      return;
-    }
+    if (distance(head.steal, tail) < Capacity) continue;  // a thief has made room
     if (head.steal != head.real) {
       // A thief is about to make room; waiting for it could take as long as it is descheduled.
       sink.push_batch(item, item, 1);

@@ -10,6 +10,7 @@
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/worker.hpp"
+#include "weft/task/current.hpp"
 
 namespace weft::detail {
 namespace {
@@ -133,8 +134,9 @@ void runtime_core::launch(job& made) noexcept {
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
     if (processor* const p = pinned.processor()) {
+      if (job* const maker = current_job()) made.made_by(*maker);
       jobs_.add(*p->jobs, made);
-      return w->push(made, wake_kind::spawned);
+      return w->push_new(made);
     }
   }
   jobs_.add(made);
@@ -187,7 +189,9 @@ bool runtime_core::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept
     const worker::pinned pinned(*w);
     if (processor* const p = pinned.processor()) {
       jobs_.remove(*p->jobs, ended);
+      w->waking_at_the_end_of(ended.born);
       const bool answer = hand_over(ended);
+      w->waking_at_the_end_of({});
       if (WEFT_UNLIKELY(jobs_.retired(*p->jobs))) tell_shutdown();
       return answer;
     }

@@ -525,6 +525,46 @@ TEST(runtime, two_that_yield_take_turns) {
   }
 }
 
+// Who joins several children is resumed after the last of them, not between any two.
+task<> note(std::string& order, char name) {
+  order += name;
+  co_return;
+}
+task<> note_and_spawn(std::string& order, char name, int strangers) {
+  order += name;
+  for (int i = 0; i < strangers; ++i) spawn(note, std::ref(order), 'x').detach();
+  co_return;
+}
+task<> join_children(std::string& order, int children, int strangers) {
+  std::vector<join_handle<void>> joined;
+  for (int i = 0; i < children; ++i) {
+    joined.push_back(spawn(note_and_spawn, std::ref(order), 'c', i == 0 ? strangers : 0));
+  }
+  for (auto& j : joined) {
+    co_await j;
+    order += 'P';
+  }
+  co_await yield_now();
+  co_await yield_now();
+}
+std::string order_of(int children, int strangers) {
+  virtual_runtime rt;
+  std::string order;
+  const auto run = [](std::string& to, int c, int s) -> task<> {
+    auto h = spawn(join_children, std::ref(to), c, s);
+    co_await h;
+  };
+  rt.block_on(run(order, children, strangers));
+  return order;
+}
+TEST(runtime, who_joins_children_goes_on_after_the_last_of_them) {
+  EXPECT_EQ(order_of(1, 0), "cP");
+  EXPECT_EQ(order_of(4, 0), "ccccPPPP");
+  EXPECT_EQ(order_of(2, 2), "ccPPxx") << "jobs of others are not waited for";
+  EXPECT_EQ(order_of(1, 2), "cPxx");
+  EXPECT_EQ(order_of(300, 0).size(), 600u);  // more than a birth's number can tell
+}
+
 task<result<void>> main_with_error() { co_return std::unexpected(make_error_code(errc::closed)); }
 task<> main_with_exception() { co_await fail(); }
 

@@ -86,6 +86,15 @@ void worker::loop() noexcept {
 
 job* worker::next() noexcept {
   processor& p = *processor_;
+  if (siblings_first_ != 0) {
+    job* const j = p.ready.pop();
+    if (j != nullptr && j->born.maker == their_maker_) {
+      --siblings_first_;
+    } else {
+      siblings_first_ = 0;
+    }
+    if (j != nullptr) return j;
+  }
   if (p.lifo.load(order::relaxed) != nullptr && lifo_in_a_row_ < lifo_in_a_row_max) {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) {
       ++lifo_in_a_row_;
@@ -208,6 +217,13 @@ void worker::push(job& ready, wake_kind why) noexcept {
   processor& p = *processor_;
   job* queued = &ready;
   if (why == wake_kind::woken && !completing_) {
+    // It joined a child, and made others after that one: most likely they are next in the queue, and
+    // it will join them, too.
+    siblings_first_ = 0;
+    if (ending_.maker == job::as_maker(ready)) {
+      siblings_first_ = static_cast<std::uint8_t>(ready.born.children - ending_.number);
+      their_maker_ = ending_.maker;
+    }
     // Only this thread puts something there, so an empty slot needs no read-modify-write.
     job* const before = p.lifo.load(order::relaxed);
     if (before == nullptr) {
@@ -225,19 +241,6 @@ void worker::push(job& ready, wake_kind why) noexcept {
   }
   push_back(*queued);
   core_.wake_one(idle::pusher::worker);
-}
-
-/// Into the run queue; what it has no room for goes to the injector.
-void worker::push_back(job& ready) noexcept {
-  struct overflow {
-    injector<job>& to;
-    counter& moved;
-    void push_batch(job* first, job* last, unsigned count) noexcept {
-      moved.add(count);
-      to.push_batch(first, last, count);
-    }
-  } sink{core_.injected_, processor_->figures.overflowed};
-  processor_->ready.push_back(&ready, sink);
 }
 
 void worker::look_around() noexcept {

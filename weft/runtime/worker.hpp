@@ -5,6 +5,10 @@
 // block. Nothing to do: search (steal half of somebody's queue, or a branch), then look at the injector
 // again, spin a little, and sleep in the driver's wait if operations are in flight there, else on a
 // futex, until the next timer is due.
+//
+// What the end of a job wakes is most often its maker, which joined it and made others beside it. Then
+// the LIFO slot waits while those are first in the run queue, so that the maker goes on once and not
+// once for each of them: half the turns, and most joins need not wait.
 #pragma once
 
 #include "weft/os/thread.hpp"
@@ -50,12 +54,32 @@ class worker : private fork_port {
   [[nodiscard]] bool begin_next_turn_of(job& running) noexcept;
   /// A job became ready on this worker. The processor is pinned.
   void push(job& ready, wake_kind why) noexcept;
+  /// A job that never ran: behind the others.
+  void push_new(job& made) noexcept {
+    push_back(made);
+    if (WEFT_UNLIKELY(core_.idle_.may_have_to_notify(idle::pusher::worker))) {
+      core_.wake_one(idle::pusher::worker);
+    }
+  }
+  /// From now until the next call, what is woken is woken by the end of a job born so; {}: of none.
+  void waking_at_the_end_of(job::birth born) noexcept { ending_ = born; }
 
  private:
   static void thread_main(void* self);
   void loop() noexcept;
   job* next() noexcept;
-  void push_back(job& ready) noexcept;
+  /// Into the run queue; what it has no room for goes to the injector.
+  void push_back(job& ready) noexcept {
+    struct overflow {
+      injector<job>& to;
+      counter& moved;
+      void push_batch(job* first, job* last, unsigned count) noexcept {
+        moved.add(count);
+        to.push_batch(first, last, count);
+      }
+    } sink{core_.injected_, processor_->figures.overflowed};
+    processor_->ready.push_back(&ready, sink);
+  }
   job* waiting_longest() noexcept;
   job* from_injector(unsigned most) noexcept;
   job* search() noexcept;
@@ -74,6 +98,9 @@ class worker : private fork_port {
   std::int64_t last_fired_ns_ =
       INT64_MIN / 2;  // when timers fired, and this thread was awake for them
   unsigned lifo_in_a_row_ = 0;
+  job::birth ending_;
+  std::uint8_t siblings_first_ = 0;  // turns that the job in the LIFO slot leaves to its children
+  std::uint8_t their_maker_ = 0;
   bool searching_ = false;
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
 };

@@ -148,7 +148,10 @@ class job {
   const operation* waiting_in() const noexcept { return waiting_.load(order::relaxed); }
 
   /// A shield hides the job from stop() while it is held. By the job itself only.
-  void enter_shield() noexcept { ++shields_; }
+  void enter_shield() noexcept {
+    WEFT_ASSERT(shields_ != UINT8_MAX, "shields are nested 255 deep; is one entered in a loop?");
+    ++shields_;
+  }
   void leave_shield() noexcept {
     WEFT_ASSERT(shields_ != 0, "a shield was left that had not been entered");
     --shields_;
@@ -158,7 +161,23 @@ class job {
   /// Operations that are ready at once spend one unit each. False: none is left, and the job must
   /// give way to the others.
   [[nodiscard]] bool spend_budget() noexcept { return budget_ != 0 && budget_-- != 0; }
-  void refill_budget(std::uint16_t units) noexcept { budget_ = units; }
+  void refill_budget(std::uint8_t units) noexcept { budget_ = units; }
+
+  /// Where a job comes from, as far as schedulers want to know it: see worker.hpp. Hints: two makers
+  /// may look the same, and 256 births later numbers come again.
+  struct birth {
+    std::uint8_t maker = 0;  // a hash of the address of the job that made it; 0: made by none
+    std::uint8_t number = 0;  // among its children
+    std::uint8_t children = 0;  // how many it has made itself
+  };
+  static std::uint8_t as_maker(const job& maker) noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(&maker);
+    return static_cast<std::uint8_t>((at >> 6 ^ at >> 14) | 1);
+  }
+  void made_by(job& maker) noexcept {
+    born.maker = as_maker(maker);
+    born.number = ++maker.born.children;
+  }
 
   // Set by whoever spawns; read by listings.
   std::uint64_t id = 0;
@@ -184,10 +203,11 @@ class job {
   const job_kind* kind_;
   atomic<std::uintptr_t> slot_{0};       // see job.cpp
   atomic<operation*> waiting_{nullptr};  // written by the job; read by listings, never followed
-  std::uint16_t shields_ = 0;
-  std::uint16_t budget_ = 0;
+  std::uint8_t shields_ = 0;
+  std::uint8_t budget_ = 0;
 
  public:
+  birth born;  // `children`: written by the job itself
   bool stopped_by_owner = false;  // a branch of another job's operation: a shutdown stops that job,
                                   // whose shield, if it has one, then holds for both
   // Of root_job, which has no room of its own for them.

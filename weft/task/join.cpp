@@ -16,7 +16,6 @@ namespace weft {
 namespace {
 
 constexpr std::uintptr_t join_running = 0;
-constexpr std::uintptr_t join_done = 1;
 constexpr std::uintptr_t join_detached = 2;
 constexpr std::uintptr_t join_withdrawn = 3;
 
@@ -24,8 +23,8 @@ constexpr std::uintptr_t join_withdrawn = 3;
 
 join_state::finish_result join_state::finish() noexcept {
   const std::uintptr_t before = word_.exchange(  // P1, P2, P3
-      join_done, WEFT_MUTATE("join.finish.relaxed", order::acq_rel, order::relaxed));
-  WEFT_ASSERT(before != join_done, "a job ended twice");
+      done_word, WEFT_MUTATE("join.finish.relaxed", order::acq_rel, order::relaxed));
+  WEFT_ASSERT(before != done_word, "a job ended twice");
   if (before == join_detached) return finish_result::detached;
   if (before > join_withdrawn) {
     static_cast<join_operation*>(reinterpret_cast<operation*>(before))->joined();
@@ -37,11 +36,9 @@ join_state::drop_result join_state::drop() noexcept {
   if (done()) return drop_result::ended;  // its end was the last that others write
   const std::uintptr_t before = word_.exchange(  // P1, P3
       join_detached, WEFT_MUTATE("join.drop.relaxed", order::acq_rel, order::relaxed));
-  WEFT_ASSERT(before <= join_done, "a join_handle was destroyed or detached while it was awaited");
-  return before == join_done ? drop_result::ended : drop_result::left;
+  WEFT_ASSERT(before <= done_word, "a join_handle was destroyed or detached while it was awaited");
+  return before == done_word ? drop_result::ended : drop_result::left;
 }
-
-bool join_state::done() const noexcept { return word_.load(order::acquire) == join_done; }  // P1
 
 std::coroutine_handle<> join_operation::start(promise_base& waiter) noexcept {
   if (joined_.done()) return ready_at_once(*this, waiter);
@@ -60,7 +57,7 @@ std::coroutine_handle<> join_operation::start(promise_base& waiter) noexcept {
       return std::noop_coroutine();
     }
   }
-  WEFT_ASSERT(seen == join_done, "a job is joined by one waiter at a time");
+  WEFT_ASSERT(seen == join_state::done_word, "a job is joined by one waiter at a time");
   if (owner.disarm(*this) == job::disarm_result::disarmed) return waiter.handle();
   finish(false);
   return std::noop_coroutine();

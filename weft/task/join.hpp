@@ -11,6 +11,7 @@
 #include <coroutine>
 
 #include "weft/base/atomic.hpp"
+#include "weft/task/current.hpp"
 #include "weft/task/promise.hpp"
 
 namespace weft {
@@ -33,10 +34,11 @@ class join_state {
   /// The handle goes away; nobody waits.
   [[nodiscard]] drop_result drop() noexcept;
 
-  bool done() const noexcept;  // acquire: the result is visible
+  bool done() const noexcept { return word_.load(order::acquire) == done_word; }  // P1
 
  private:
   friend class join_operation;
+  static constexpr std::uintptr_t done_word = 1;
   atomic<std::uintptr_t> word_{0};  // see join.cpp
 };
 
@@ -44,6 +46,12 @@ class join_state {
 class join_operation : public operation {
  public:
   explicit join_operation(join_state& joined) noexcept : joined_(joined) {}
+  /// The job has ended, and the one that runs here has budget: there is nothing to suspend for.
+  bool await_ready() const noexcept {
+    if (!joined_.done()) return false;
+    job* const running = current_job();
+    return running != nullptr && running->spend_budget();
+  }
   std::coroutine_handle<> start(promise_base& waiter) noexcept;
   void withdraw() noexcept override;
   const char* what() const noexcept override { return "join"; }

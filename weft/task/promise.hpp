@@ -113,7 +113,13 @@ inline std::coroutine_handle<> after(const operation& op, promise_base& waiter) 
 template <class Self, class Base = operation>
 class awaitable_operation : public Base {
  public:
-  bool await_ready() const noexcept { return false; }
+  bool await_ready() const noexcept {
+    if constexpr (requires(const Base& b) { b.await_ready(); }) {
+      return Base::await_ready();
+    } else {
+      return false;
+    }
+  }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
     static_assert(weft_promise<P>,
