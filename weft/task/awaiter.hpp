@@ -87,13 +87,22 @@ class relay {
 template <class Self>
 class boundary_relay : public boundary {
  protected:
-  boundary_relay() noexcept : boundary(&resume) {}
+  boundary_relay() noexcept : boundary(&resume<&boundary_relay::call_resumed>) {}
   ~boundary_relay() = default;
 
+  /// `resumed` is called in the place of resumed() from now on. One jump, where a member that says
+  /// what comes next would need a second one.
+  template <std::coroutine_handle<> (*Resumed)(Self&) noexcept>
+  void resume_with() noexcept {
+    this->resume_by(&resume<Resumed>);
+  }
+
  private:
+  static std::coroutine_handle<> call_resumed(Self& self) noexcept { return self.resumed(); }
+  template <std::coroutine_handle<> (*Resumed)(Self&) noexcept>
   WEFT_CALLS_COROUTINES static void resume(void* frame) {
     auto* const edge = static_cast<boundary_relay*>(static_cast<boundary*>(frame));
-    const std::coroutine_handle<> next = static_cast<Self*>(edge)->resumed();
+    const std::coroutine_handle<> next = Resumed(static_cast<Self&>(*edge));
     const auto go_on = *static_cast<void (**)(void*)>(next.address());
     WEFT_MUSTTAIL return go_on(next.address());
   }

@@ -30,6 +30,8 @@ class boundary {
 
  protected:
   explicit boundary(void (*resume)(void*)) noexcept : resume_(resume) {}
+  /// What is called when it is resumed the next time.
+  void resume_by(void (*resume)(void*)) noexcept { resume_ = resume; }
   ~boundary() = default;
 
  private:

@@ -217,7 +217,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
       if constexpr (K == count - 1) {
         inner.attach(parent());  // nothing else is left: it returns straight to the parent
       } else {
-        at_ = K;
+        if constexpr (K > 0) this->template resume_with<&fork_join_await::template resumed_at<K>>();
         inner.attach(*this, *parent_->owner());
       }
       return inner.handle();
@@ -237,24 +237,18 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     }
   }
 
-  WEFT_ALWAYS_INLINE std::coroutine_handle<> resumed() noexcept {
-    if (WEFT_UNLIKELY(wait_ != nullptr)) return conclude();
-    return resumed_at<0>();
-  }
+  std::coroutine_handle<> resumed() noexcept { return resumed_at<0>(*this); }
+  /// Part K ran in place, and has ended or was stopped; or the branches that were waited for have.
   template <std::size_t K>
-  WEFT_ALWAYS_INLINE std::coroutine_handle<> resumed_at() noexcept {
-    if constexpr (K + 1 < count) {
-      if (K + 2 < count && at_ != K) return resumed_at<K + 1>();
-      if constexpr (part_at<K>::is_call) {
-        if (WEFT_UNLIKELY(this->stopped())) {
-          part<K>().held_.destroy();
-          return abandon(K + 1, true);
-        }
+  WEFT_ALWAYS_INLINE static std::coroutine_handle<> resumed_at(fork_join_await& self) noexcept {
+    if (WEFT_UNLIKELY(self.wait_ != nullptr)) return self.conclude();
+    if constexpr (part_at<K>::is_call) {
+      if (WEFT_UNLIKELY(self.stopped())) {
+        self.template part<K>().held_.destroy();
+        return self.abandon(K + 1, true);
       }
-      return next<K + 1>(part<K>().failed());
-    } else {
-      __builtin_unreachable();
     }
+    return self.template next<K + 1>(self.template part<K>().failed());
   }
 
   fork_wait& slow() noexcept {
@@ -309,7 +303,6 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     ((part<I>().failed() ? static_cast<void>(part<I>().take()) : static_cast<void>(0)), ...);
   }
 
-  std::uint32_t at_ = 0;  // the part that runs in place
   promise_base* parent_;  // set by await_suspend()
 };
 
