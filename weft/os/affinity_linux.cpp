@@ -1,12 +1,14 @@
 #include <sched.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "weft/os/affinity.hpp"
 #include "weft/os/cgroup.hpp"
+#include "weft/os/text_file.hpp"
 
 namespace weft::os {
 namespace {
@@ -27,20 +29,21 @@ void tighten(double& quota, double allowed) noexcept {
 }
 
 double read_v2(const std::string& folder) {
-  std::ifstream file(folder + "/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return std::strtod(quota.c_str(), nullptr) / period;
+  const std::string text = read_text((folder + "/cpu.max").c_str());  // "max 100000"
+  char* after = nullptr;
+  const double quota = std::strtod(text.c_str(), &after);
+  if (after == text.c_str()) return 0;
+  const double period = std::strtod(after, nullptr);
+  return period > 0 ? quota / period : 0;
 }
 
 double read_v1(const std::string& folder) {
-  std::ifstream quota_file(folder + "/cpu.cfs_quota_us");
-  std::ifstream period_file(folder + "/cpu.cfs_period_us");
-  double quota = -1;
-  double period = 0;
-  if (!(quota_file >> quota) || !(period_file >> period) || quota <= 0 || period <= 0) return 0;
-  return quota / period;
+  const double quota =
+      std::strtod(read_text((folder + "/cpu.cfs_quota_us").c_str()).c_str(), nullptr);
+  if (quota <= 0) return 0;  // -1: no limit
+  const double period =
+      std::strtod(read_text((folder + "/cpu.cfs_period_us").c_str()).c_str(), nullptr);
+  return period > 0 ? quota / period : 0;
 }
 
 }  // namespace
@@ -49,7 +52,7 @@ unsigned cgroup_cpu_limit(const char* root) noexcept try {
   const std::string base(root);
   const std::string mount = base + "/sys/fs/cgroup";
   double quota = 0;
-  std::ifstream groups(base + "/proc/self/cgroup");
+  std::istringstream groups(read_text((base + "/proc/self/cgroup").c_str()));
   std::string line;  // "0::/a/b" for v2, "4:cpu,cpuacct:/a/b" for v1
   while (std::getline(groups, line)) {
     const auto first = line.find(':');
@@ -72,32 +75,63 @@ unsigned cgroup_cpu_limit(const char* root) noexcept try {
   return 0;  // no memory for a path: the affinity mask alone is still a right answer
 }
 
-unsigned cpus_available() noexcept {
+namespace {
+
+/// Calls f(bytes, mask) for the calling thread's mask. False: the system does not say.
+template <class F>
+bool with_mask(F f) {
   // Machines with more CPUs than the fixed mask holds refuse it: then ask with a larger one.
-  unsigned usable = 0;
-  for (int cpus = 1024; cpus <= 1 << 20 && usable == 0; cpus *= 4) {
+  for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
     cpu_set_t* const mask = CPU_ALLOC(cpus);
     if (mask == nullptr) break;
     const std::size_t bytes = CPU_ALLOC_SIZE(cpus);
-    if (::sched_getaffinity(0, bytes, mask) == 0) {
-      usable = static_cast<unsigned>(CPU_COUNT_S(bytes, mask));
-    }
+    const bool told = ::sched_getaffinity(0, bytes, mask) == 0;
+    if (told) f(bytes, mask);
     CPU_FREE(mask);
+    if (told) return true;
   }
-  if (usable == 0) usable = 1;
-  const unsigned limit = cgroup_cpu_limit("");
-  if (limit != 0 && limit < usable) usable = limit;
-  return usable;
+  return false;
 }
 
-bool pin_current_thread(unsigned cpu) noexcept {
+}  // namespace
+
+unsigned cpus_allowed() noexcept {
+  unsigned usable = 0;
+  with_mask([&](std::size_t bytes, cpu_set_t* mask) {
+    usable = static_cast<unsigned>(CPU_COUNT_S(bytes, mask));
+  });
+  return usable != 0 ? usable : 1;
+}
+
+std::vector<unsigned> allowed_cpus() {
+  std::vector<unsigned> cpus;
+  cpus.reserve(cpus_allowed());  // so that nothing throws while the mask is there
+  with_mask([&](std::size_t bytes, cpu_set_t* mask) {
+    for (unsigned cpu = 0; cpu < bytes * 8 && cpus.size() < cpus.capacity(); ++cpu) {
+      if (CPU_ISSET_S(cpu, bytes, mask)) cpus.push_back(cpu);
+    }
+  });
+  return cpus;
+}
+
+unsigned cpus_available() noexcept {
+  const unsigned usable = cpus_allowed();
+  const unsigned limit = cgroup_cpu_limit("");
+  return limit != 0 && limit < usable ? limit : usable;
+}
+
+bool pin_current_thread(unsigned cpu) noexcept { return pin_current_thread(std::span(&cpu, 1)); }
+
+bool pin_current_thread(std::span<const unsigned> cpus) noexcept {
   constexpr unsigned cpus_max = 1 << 20;
-  if (cpu >= cpus_max) return false;
-  cpu_set_t* const mask = CPU_ALLOC(cpu + 1);
+  if (cpus.empty()) return false;
+  const unsigned highest = *std::ranges::max_element(cpus);
+  if (highest >= cpus_max) return false;
+  cpu_set_t* const mask = CPU_ALLOC(highest + 1);
   if (mask == nullptr) return false;
-  const std::size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
+  const std::size_t bytes = CPU_ALLOC_SIZE(highest + 1);
   CPU_ZERO_S(bytes, mask);
-  CPU_SET_S(cpu, bytes, mask);
+  for (const unsigned cpu : cpus) CPU_SET_S(cpu, bytes, mask);
   const bool agreed = ::sched_setaffinity(0, bytes, mask) == 0;
   CPU_FREE(mask);
   return agreed;

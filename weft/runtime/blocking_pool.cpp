@@ -16,10 +16,11 @@ constexpr std::chrono::hours keep_alive_max{365 * 24};
 }  // namespace
 
 blocking_pool::blocking_pool(std::string name, unsigned threads_max,
-                             std::chrono::nanoseconds keep_alive)
+                             std::chrono::nanoseconds keep_alive, const placement* places)
     : name_(std::move(name)),
       threads_max_(threads_max > 0 ? threads_max : 1),
-      keep_alive_(std::min<std::chrono::nanoseconds>(keep_alive, keep_alive_max)) {}
+      keep_alive_(std::min<std::chrono::nanoseconds>(keep_alive, keep_alive_max)),
+      places_(places) {}
 
 blocking_pool::~blocking_pool() {
   std::unique_lock lock(mutex_);
@@ -91,6 +92,7 @@ bool blocking_pool::start_thread(std::unique_lock<std::mutex>& held) {
 
 void blocking_pool::thread_main(void* raw) {
   auto& self = *static_cast<member*>(raw);
+  if (self.pool.places_ != nullptr) self.pool.places_->settle_helper();
   self.pool.serve(self);
 }
 

@@ -17,9 +17,13 @@
 
 namespace weft::detail {
 
+class placement;
+
 class blocking_pool {
  public:
-  blocking_pool(std::string name, unsigned threads_max, std::chrono::nanoseconds keep_alive);
+  /// `places`: where a thread may run; nullptr: where the thread may that starts it.
+  blocking_pool(std::string name, unsigned threads_max, std::chrono::nanoseconds keep_alive,
+                const placement* places = nullptr);
   ~blocking_pool();  // No work may be left.
 
   enum class accepted : unsigned char { queued, withdrawn, run_it_yourself };
@@ -48,6 +52,7 @@ class blocking_pool {
   const std::string name_;
   const unsigned threads_max_;
   const std::chrono::nanoseconds keep_alive_;
+  const placement* const places_;
   mutable std::mutex mutex_;
   std::condition_variable work_came_;
   std::condition_variable thread_ended_;

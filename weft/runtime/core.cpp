@@ -15,12 +15,6 @@
 namespace weft::detail {
 namespace {
 
-unsigned worker_count(const runtime_options& options) noexcept {
-  if (options.mode == scheduling::current_thread) return 1;
-  const unsigned wanted = options.workers != 0 ? options.workers : os::cpus_available();
-  return wanted < idle::workers_max ? wanted : idle::workers_max;
-}
-
 /// One for each processor, and all of one kind: a descriptor that one of them attached is used on all,
 /// and what one kind keeps beside it means nothing to another. A limit may be reached at any of them.
 std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver kind, unsigned count,
@@ -72,18 +66,21 @@ runtime_core::runtime_core(runtime_options options, environment& env)
       name_(options.name),
       env_(env),
       asymmetric_(os::register_heavy_fence()),
-      idle_(worker_count(options), asymmetric_),
-      may_spin_(os::cpus_available() > 1),
-      jobs_(worker_count(options), asymmetric_),
+      participants_(options, env),
+      placement_(options, env, participants_.workers()),
+      idle_(participants_.workers(), asymmetric_),
+      may_spin_(participants_.automatic() ? participants_.workers() > 1 : os::cpus_available() > 1),
+      jobs_(participants_.workers(), asymmetric_),
       blocking_(name_ + "-block", options.max_blocking_threads,
-                std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive))) {
-  const unsigned count = worker_count(options_);
+                std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive)), &placement_) {
+  const unsigned count = participants_.workers();
   rng seeds(env_.seed());
   auto drivers = make_drivers(env_, options_.io, count, driver_reason_);
   for (unsigned i = 0; i < count; ++i) {
     processors_.push_back(
         std::make_unique<processor>(i, seeds.next(), std::move(drivers[i]), asymmetric_));
     processors_.back()->jobs = &jobs_.of(i);
+    processors_.back()->victims = &placement_.victims(i);
   }
   for (auto& p : processors_) workers_.push_back(std::make_unique<worker>(*this, *p));
   try {
@@ -249,6 +246,10 @@ result<void> runtime_core::shutdown(std::int64_t grace_ns) {
 metrics_snapshot runtime_core::metrics() const {
   metrics_snapshot m;
   m.workers = static_cast<unsigned>(processors_.size());
+  m.workers_active = participants_.active();
+  m.workers_benched = participants_.sitting();
+  m.pinned_workers = placement_.pinned();
+  m.pinning_reason = placement_.reason();
   m.driver = processors_.front()->io->name();
   m.driver_reason = driver_reason_;
   m.jobs_alive = jobs_.alive();

@@ -18,6 +18,8 @@
 #include "weft/runtime/environment.hpp"
 #include "weft/runtime/metrics.hpp"
 #include "weft/runtime/options.hpp"
+#include "weft/runtime/participants.hpp"
+#include "weft/runtime/placement.hpp"
 #include "weft/runtime/processor.hpp"
 #include "weft/runtime/registry.hpp"
 
@@ -51,6 +53,7 @@ class runtime_core final : public scheduler {
   void end_workers() noexcept;
   void wake_one(idle::pusher who) noexcept;
   void wake_worker(unsigned index) noexcept;
+  void follow_cpus(std::int64_t now_ns) noexcept;
   bool any_work() const noexcept;
   bool may_skip_time() const noexcept;
   void report_alive() noexcept;
@@ -60,6 +63,8 @@ class runtime_core final : public scheduler {
   const std::string name_;
   environment& env_;
   const bool asymmetric_;  // membarrier works
+  participants participants_;
+  placement placement_;
   std::string_view driver_reason_;
   std::vector<std::unique_ptr<processor>> processors_;
   injector<job> injected_;

@@ -1,5 +1,9 @@
 #include "weft/runtime/environment.hpp"
 
+#include <limits>
+
+#include "weft/os/affinity.hpp"
+#include "weft/os/cgroup.hpp"
 #include "weft/os/clock.hpp"
 
 namespace weft::detail {
@@ -23,6 +27,17 @@ class machine final : public environment {
 };
 
 }  // namespace
+
+unsigned environment::cpus_allowed() noexcept { return os::cpus_allowed(); }
+
+unsigned environment::cpus_available() noexcept {
+  const unsigned limit = os::cgroup_cpu_limit("");
+  return limit != 0 ? limit : std::numeric_limits<unsigned>::max();
+}
+
+std::int64_t environment::cpus_look_every_ns() noexcept { return 1'000'000'000; }
+
+os::topology environment::topology() { return os::current_topology(); }
 
 environment& real_environment() noexcept {
   static machine instance;

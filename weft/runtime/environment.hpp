@@ -8,6 +8,7 @@
 
 #include "weft/base/result.hpp"
 #include "weft/io/driver.hpp"
+#include "weft/os/topology.hpp"
 #include "weft/runtime/options.hpp"
 
 namespace weft::detail {
@@ -26,6 +27,18 @@ class environment {
   virtual std::uint64_t seed() noexcept = 0;
   virtual result<std::unique_ptr<io::driver>> make_driver(driver kind,
                                                           std::string_view* why) noexcept = 0;
+
+  // Of the machine, unless told otherwise.
+
+  /// The CPUs of the calling thread's affinity mask: so many worker threads an automatic runtime gets.
+  virtual unsigned cpus_allowed() noexcept;
+  /// How many of them it may use now; more than there are is no limit. Asked by a worker, whose own mask
+  /// may be one CPU: so the quota alone decides. Cost: 45 us of file reads.
+  virtual unsigned cpus_available() noexcept;
+  /// How often workers ask that.
+  virtual std::int64_t cpus_look_every_ns() noexcept;
+  /// The CPUs that workers are pinned to. Throws std::bad_alloc.
+  virtual os::topology topology();
 
  protected:
   environment() noexcept = default;

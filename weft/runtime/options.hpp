@@ -19,6 +19,16 @@ enum class scheduling : std::uint8_t {
 /// chosen, and why, is in the metrics. The environment variable WEFT_DRIVER (io_uring, epoll) wins.
 enum class driver : std::uint8_t { automatic, io_uring, epoll };
 
+/// Whether workers keep to certain CPUs. A refusal by the system is no error; metrics_snapshot says what
+/// was reached. For machines that one program has to itself: two that are pinned choose the same CPUs,
+/// unless each gets a mask of its own (taskset, a cpuset). Threads and processes that a job starts
+/// inherit the mask of its worker; the threads of spawn_blocking do not.
+enum class pinning : std::uint8_t {
+  none,   // the system moves them as it likes
+  cores,  // each to one CPU: first one of each core, node after node, then the cores' other threads
+  numa,   // each to the CPUs of one node, the nodes in proportion to their CPUs
+};
+
 /// What happens to an exception of a job that nobody will join.
 enum class panic_policy : std::uint8_t {
   abort,  // say which job and what, and abort
@@ -26,11 +36,16 @@ enum class panic_policy : std::uint8_t {
 };
 
 struct runtime_options {
-  unsigned workers = 0;  // 0: as many as this process may use (affinity and cgroup quota respected)
+  /// 0, automatic: as many threads as the affinity mask has CPUs, of which no more take part than the
+  /// cgroup's quota grants; asked again each second, so a quota that changes is followed, up to four times
+  /// what it was at the start. (In other modes than work_stealing the number is settled at the start.) A
+  /// number of your own is kept to.
+  unsigned workers = 0;
   scheduling mode = scheduling::work_stealing;
   driver io = driver::automatic;
   unsigned max_blocking_threads = 512;           // of spawn_blocking; more wait in line
   std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it
+  pinning pin = pinning::none;
   panic_policy on_panic = panic_policy::abort;
   std::string_view name = "weft";  // of its threads; copied
 };

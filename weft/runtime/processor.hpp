@@ -21,6 +21,8 @@
 
 namespace weft::detail {
 
+class victim_order;
+
 /// Counted by the owner alone; read by anybody for metrics.
 class counter {
  public:
@@ -45,6 +47,7 @@ class processor {
 
   const unsigned index;
   registry::shard* jobs = nullptr;
+  const victim_order* victims = nullptr;           // its own node first
   run_queue<job> ready;                            // thieves: steal
   alignas(cache_line) atomic<job*> lifo{nullptr};  // owner stores, anybody takes by exchange
   work_deque<fork_branch> branches;                // thieves: steal

@@ -53,6 +53,7 @@ void worker::thread_main(void* self) {
   this_thread_state().worker = me;
   this_thread_state().port = me;
   os::set_timer_slack(timer_slack_ns);
+  me->core_.placement_.settle(me->processor_->index);
   me->loop();
   this_thread_state().port = nullptr;
   this_thread_state().worker = nullptr;
@@ -114,7 +115,9 @@ job* worker::next() noexcept {
 job* worker::waiting_longest() noexcept {
   // One job while there are others to run: more would put every second turn into beginning new work,
   // and what is woken meanwhile, a timer's job among it, would wait behind that.
-  const unsigned most = processor_->ready.empty_hint() ? injected_at_once_max : 1;
+  // But where workers sit out, it is there that their I/O and timers put what they wake.
+  const bool many = processor_->ready.empty_hint() || core_.participants_.sitting() != 0;
+  const unsigned most = many ? injected_at_once_max : 1;
   if (job* const j = from_injector(most)) return j;
   if (fork_branch* const b = processor_->branches.steal([] { os::heavy_fence(); })) {
     return &b->make_job(core_);
@@ -125,7 +128,7 @@ job* worker::waiting_longest() noexcept {
 job* worker::from_injector(unsigned most) noexcept {
   if (core_.injected_.empty()) return nullptr;
   // A fair share at once: the lock is taken once, and the rest stays for the others.
-  const std::size_t share = core_.injected_.len_hint() / core_.processors_.size() + 1;
+  const std::size_t share = core_.injected_.len_hint() / core_.participants_.active() + 1;
   const auto taken = core_.injected_.pop_batch(share < most ? static_cast<unsigned>(share) : most);
   if (taken.first == nullptr) return nullptr;
   for (job* rest = processor_->ready.push_chain(taken.first->next); rest != nullptr;) {
@@ -149,7 +152,7 @@ job* worker::steal() noexcept {
   const auto count = static_cast<unsigned>(core_.processors_.size());
   const unsigned begin = processor_->random.below(count);
   for (unsigned i = 0; i < count; ++i) {
-    processor& victim = *core_.processors_[(begin + i) % count];
+    processor& victim = *core_.processors_[processor_->victims->at(begin, i)];
     if (&victim == processor_) continue;
     const auto before = processor_->ready.len_hint();
     if (job* j = victim.ready.steal_into(processor_->ready)) {
@@ -167,7 +170,7 @@ job* worker::steal() noexcept {
 job* worker::spin() noexcept {
   // Waking a sleeping core costs 8-10 us and a system call on the waker's side; looking around for
   // as long first turns most hand-overs into a cache miss. Not worth it where cores are shared.
-  if (!core_.may_spin_) return nullptr;
+  if (!core_.may_spin_ || core_.participants_.active() == 1) return nullptr;
   const std::int64_t until = core_.env_.now_ns() + spin_ns;
   do {
     for (int i = 0; i < 32; ++i) cpu_pause();
@@ -258,6 +261,8 @@ void worker::look_around() noexcept {
   }
   p.figures.io_completions.add(p.io->wait(0));
   completing_ = false;
+  core_.follow_cpus(now);
+  if (WEFT_UNLIKELY(sits_out())) sit_out();
 }
 
 void worker::sleep() noexcept {

@@ -87,6 +87,10 @@ class worker : private fork_port {
   job* spin() noexcept;
   void run(job& next) noexcept;
   void look_around() noexcept;
+  bool sits_out() const noexcept;
+  void sit_out() noexcept;
+  void serve_own(std::int64_t deadline_ns) noexcept;
+  void give_away() noexcept;
   void sleep() noexcept;
 
   runtime_core& core_;

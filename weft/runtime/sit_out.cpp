@@ -1,0 +1,103 @@
+// Sitting out: what a worker does that is one too many for the CPU quota (participants.hpp).
+//
+// It gives its ready jobs and branches to the injector, where those who take part find them, and sleeps.
+// What it cannot give away it goes on serving: the operations in its driver and the timers that were
+// armed on it end here, and the jobs that they wake go to the injector. It runs no job, so nothing new
+// comes to it but through descriptors that its epoll watches for others.
+//
+// Why no rule of queue/idle.hpp changes
+//   A benched worker counts as awake and not searching, and is not among the sleepers: for idle it is a
+//   worker that is busy with one long job. So it is never named to search, and
+//   R1  what its driver and timers wake is pushed to its own run queue, with the worker's light fence;
+//       it looks at that queue itself (give_away) before it parks, and what it finds is pushed to the
+//       injector as by an outsider, with the outsider's fence.
+//   R2  benched while it searches, or woken to search: it stops searching as one that found work does,
+//       and if it was the last, wakes the next.
+//   R3  asks for nothing: it does not fall asleep in idle's sense.
+//   R4  neither.
+//   "All are awake, nobody searches" still means that a worker which takes part is awake, and will look
+//   everywhere before it sleeps: worker 0 always takes part, so not all of the awake are benched.
+// Why it does not miss being called back, or the end
+//   P1  active (or ended) stored, then unpark  ->  the park that eats it, then both are read: the parker
+//       keeps a call that comes between the look and the park.
+// Cost
+//   Who takes part and falls asleep sees the benched as awake, and pays for idle's heavy fence (under
+//   1 us) although it may be the last that is at work.
+// Rejected
+//   Among the sleepers: wakers choose by number, and would have to know who may be chosen
+//   Jobs left in its queues for thieves: they come only when they have nothing else to do
+#include "weft/base/assert.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+
+void runtime_core::follow_cpus(std::int64_t now_ns) noexcept {
+  const auto changed = participants_.look(now_ns);
+  // Those called back begin to search. Those benched in their sleep leave the set of sleepers, so that
+  // no waker chooses them in vain.
+  for (unsigned i = changed.first; i < changed.last; ++i) wake_worker(i);  // P1
+}
+
+bool worker::sits_out() const noexcept {
+  return core_.participants_.benched(processor_->index) && !core_.ended_.load(order::relaxed);
+}
+
+void worker::sit_out() noexcept {
+  if (searching_) {  // R2
+    searching_ = false;
+    if (core_.idle_.stop_searching()) core_.wake_one(idle::pusher::worker);
+  }
+  core_.participants_.sits_down();
+  processor& p = *processor_;
+  while (sits_out()) {
+    serve_own(0);
+    give_away();
+    // There may have been no room for all that was due.
+    if (p.timers.next_deadline_ns() <= core_.env_.now_ns()) continue;
+    p.figures.parks.add();
+    // No timer is armed here any more, so there are not many to be gathered for one wake. A clock that
+    // is moved by hand gives no deadline that the kernel knows.
+    const std::int64_t deadline = core_.env_.is_virtual() ? never_ns : p.timers.next_deadline_ns();
+    if (p.io->idle()) {
+      static_cast<void>(p.sleep.park_until(deadline));  // P1
+    } else if (p.sleep.prepare_park(parker::place::driver) == parking::may_sleep) {
+      serve_own(deadline);
+      static_cast<void>(p.sleep.end_park());  // P1
+    }
+  }
+  core_.participants_.gets_up();
+}
+
+/// Timers that are due, and the driver: waits there until `deadline_ns` (0: not at all).
+void worker::serve_own(std::int64_t deadline_ns) noexcept {
+  processor& p = *processor_;
+  completing_ = true;
+  if (deadline_ns == 0) {
+    const unsigned room = p.ready.capacity - p.ready.len_hint();
+    p.figures.timers_fired.add(p.timers.advance(core_.env_.now_ns(), room));
+  }
+  p.figures.io_completions.add(p.io->wait(deadline_ns));
+  completing_ = false;
+}
+
+/// All that is ready here goes to the injector, in the order in which it would have run.
+void worker::give_away() noexcept {
+  processor& p = *processor_;
+  job* first = nullptr;
+  job* last = nullptr;
+  unsigned count = 0;
+  const auto add = [&](job& ready) {
+    (last != nullptr ? last->next : first) = &ready;
+    last = &ready;
+    ++count;
+  };
+  if (job* const j = p.lifo.exchange(nullptr, order::acquire)) add(*j);
+  while (job* const j = p.ready.pop()) add(*j);
+  while (fork_branch* const b = p.branches.pop()) add(b->make_job(core_));
+  if (count == 0) return;
+  last->next = nullptr;
+  core_.injected_.push_batch(first, last, count);
+  core_.wake_one(idle::pusher::outsider);  // R1
+}
+
+}  // namespace weft::detail
