@@ -1,4 +1,5 @@
 // fork_join: recursion that forks, and structured spawn. README.md says what each measures.
+#include <ranges>
 #include <weft/weft.hpp>
 
 #include "work.hpp"
@@ -130,9 +131,9 @@ weft::task<bench::figures> measure(bench::options o) {
 weft::task<bench::figures> measure(bench::options) { bench::not_built("weft::fork_join"); }
 #endif
 
-#if HAS_SCOPE
 weft::task<> empty() { co_return; }
 
+#if HAS_SCOPE
 weft::task<bench::figures> measure_children(bench::options o) {
   bench::figures figures;
   for (unsigned i = 0; i <= o.repeat; i++) {  // the first one warms up
@@ -150,13 +151,33 @@ weft::task<bench::figures> measure_children(bench::options o) {
 weft::task<bench::figures> measure_children(bench::options) { bench::not_built("weft::scope"); }
 #endif
 
+/// The same children by what takes a range: a job each (when_all), or a call each, in pieces that may
+/// be stolen (parallel_for).
+weft::task<bench::figures> measure_range(bench::options o) {
+  bench::figures figures;
+  const auto range = std::views::iota(std::size_t{0}, o.n);
+  const auto child = [](std::size_t) { return empty(); };
+  for (unsigned i = 0; i <= o.repeat; i++) {  // the first one warms up
+    const auto begin = bench::now_ns();
+    if (o.what == "when_all")
+      co_await weft::when_all(range, child);
+    else
+      co_await weft::parallel_for(range, child);
+    if (i != 0) figures.add_ns_each(begin, o.n);
+  }
+  co_return figures;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto o = bench::parse(argc, argv, {"fib", "skynet", "nqueens", "matmul", "children"});
+  const auto o = bench::parse(
+      argc, argv, {"fib", "skynet", "nqueens", "matmul", "children", "when_all", "parallel_for"});
   weft::runtime rt({.workers = o.workers});
   if (o.what == "children")
     rt.block_on(rt.spawn(measure_children, o)).print();
+  else if (o.what == "when_all" || o.what == "parallel_for")
+    rt.block_on(rt.spawn(measure_range, o)).print();
   else
     rt.block_on(rt.spawn(measure, o)).print();
 }

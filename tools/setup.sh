@@ -38,6 +38,8 @@ curl	curl	the test of the HTTP server
 python3	python3	the checks of the tree"
 # shellcheck disable=SC2034  # ./test --preset release and tools/instruction_budget.py take it
 packages_count='valgrind	valgrind	counts the instructions of hot paths, where no hardware counter can be had'
+# shellcheck disable=SC2034  # ./test takes it, but for the sanitizers' presets
+packages_trace='strace	strace	shows the system calls of hot paths'
 
 # need LIST: installs the packages of LIST that are not here, saying which and why.
 need() {

@@ -94,6 +94,10 @@ def fork_join():
         case for n in (10_000, 1_000_000) for case in both(
             f"{n:,} children", "fork_join", "children", ("tbb",), "ns", "ns", (30, 50), n=n,
             repeat=20 if n < 100_000 else 3)]
+    yield "range", "the same children by when_all(range) and parallel_for: ns a child, ours alone", [
+        case for what in ("when_all", "parallel_for") for n in (10_000, 1_000_000) for case in both(
+            f"{n:,} in {what}", "fork_join", what, (), "ns", "ns", (30, 50), n=n,
+            repeat=20 if n < 100_000 else 3)]
 
 
 def scheduling():

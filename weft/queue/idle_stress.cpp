@@ -1,20 +1,21 @@
 // idle, injector and parker with real threads: one item at a time into a pool that falls asleep
 // between two. A lost wake hangs the test.
+//   WEFT_STRESS_OPERATIONS   a hundredth of it is the number of rounds: each is a sleep and a wake
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <thread>
 #include <vector>
 
 #include "weft/queue/idle.hpp"
 #include "weft/queue/injector.hpp"
 #include "weft/queue/parker.hpp"
+#include "weft/queue/stress_test_support.hpp"
 
 namespace weft {
 namespace {
 
-constexpr std::uint32_t rounds_max = 1'000'000;
-constexpr auto time_max = std::chrono::seconds(2);
+constexpr std::uint32_t operations_a_round = 100;
+constexpr std::uint32_t operations_usual = 1'000'000 * operations_a_round;
 
 struct item {
   item* next = nullptr;
@@ -62,10 +63,11 @@ void run_rounds(unsigned workers, unsigned at_once) {
   std::vector<std::thread> threads;
   for (unsigned w = 0; w < workers; ++w) threads.emplace_back([&p, w] { p.work(w); });
   std::vector<item> items(at_once);
-  const auto end = std::chrono::steady_clock::now() + time_max;
+  const std::uint32_t rounds =
+      test_support::stress_operations(operations_usual) / operations_a_round;
+  const test_support::stress_limit limit;
   std::uint32_t submitted = 0;
-  for (std::uint32_t r = 0; r < rounds_max; ++r) {
-    if (r % 256 == 0 && std::chrono::steady_clock::now() > end) break;
+  for (std::uint32_t r = 0; r < rounds && (r % 256 || !limit.reached()); ++r) {
     for (item& i : items) {
       p.queue.push(&i);
       p.notify();

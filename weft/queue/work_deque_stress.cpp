@@ -75,9 +75,11 @@ struct limit {
   }
 };
 
-/// The owner's part; `len_max` decides how often it comes down to the last item.
+/// The owner's part; `len_max` decides how often it comes down to the last item, `pause_ns` how long
+/// it does nothing now and then.
 template <class Deque>
-void own(Deque& d, items& all, tally& mine, unsigned len_max, std::uint64_t seed) {
+void own(Deque& d, items& all, tally& mine, unsigned len_max, std::uint32_t pause_ns,
+         std::uint64_t seed) {
   const limit until;
   const auto end = std::chrono::steady_clock::now() + time_max;
   rng random(seed);
@@ -85,8 +87,10 @@ void own(Deque& d, items& all, tally& mine, unsigned len_max, std::uint64_t seed
   for (std::uint64_t n = 0; n < until.operations; ++n) {
     if (until.timed && n % 4096 == 0 && std::chrono::steady_clock::now() > end) break;
     const unsigned what = random.below(8);
-    if (random.below(128) == 0) {  // as long as a heavy fence: time to be stolen from
-      for (unsigned spins = random.below(128); spins != 0; --spins) cpu_pause();
+    if (random.below(128) == 0) {  // time to be stolen from
+      const auto until_then =
+          std::chrono::steady_clock::now() + std::chrono::nanoseconds(random.below(pause_ns));
+      while (std::chrono::steady_clock::now() < until_then) cpu_pause();
     }
     if (what < 3 && len < len_max) {
       if (item* i = all.fresh()) d.push(i), ++len;
@@ -133,7 +137,9 @@ void run(bool asymmetric, unsigned thieves, unsigned len_max) {
       }
     });
   }
-  own(d, all, tallies[thieves], len_max, test_support::seed());
+  // A thief that sees an item takes it a heavy fence later: microseconds, more in a virtual machine.
+  const std::uint32_t pause_ns = asymmetric ? 20'000 : 1'000;
+  own(d, all, tallies[thieves], len_max, pause_ns, test_support::seed());
   while (item* i = d.pop()) tallies[thieves].take(i);
   done.store(true, order::release);
   for (std::thread& t : threads) t.join();
@@ -168,7 +174,9 @@ TEST(work_deque_stress, items_are_taken_once_without_membarrier) { run(false, 3,
 TEST(work_deque_stress, owner_changes_threads) {
   const bool asymmetric = os::register_heavy_fence();
   constexpr unsigned workers = 3;
-  constexpr int rounds = 300;
+  constexpr int operations_a_round = 2000;
+  const limit until;
+  const int rounds = until.timed ? 300 : static_cast<int>(until.operations / operations_a_round);
   work_deque<item> d(asymmetric, 2);
   items all;
   tally tallies[workers];
@@ -188,14 +196,15 @@ TEST(work_deque_stress, owner_changes_threads) {
           if (n == 0) std::this_thread::yield();
           continue;
         }
-        for (int k = 0; k < 2000; ++k) {
+        for (int k = 0; k < operations_a_round; ++k) {
           if (random.below(2) != 0) {
             if (item* i = all.fresh()) d.push(i);
           } else if (item* i = d.pop()) {
             tallies[w].take(i);
           }
         }
-        const bool last = now + 1 == rounds || std::chrono::steady_clock::now() > end;
+        const bool last =
+            now + 1 >= rounds || (until.timed && std::chrono::steady_clock::now() > end);
         if (last) {
           while (item* i = d.pop()) tallies[w].take(i);
         }
