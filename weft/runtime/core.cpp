@@ -68,7 +68,9 @@ runtime_core::runtime_core(runtime_options options, environment& env)
       asymmetric_(os::register_heavy_fence()),
       participants_(options, env),
       placement_(options, env, participants_.workers()),
-      idle_(participants_.workers(), asymmetric_),
+      idle_(participants_.workers(), asymmetric_ && options.mode != scheduling::per_core),
+      per_core_(options.mode == scheduling::per_core),
+      steals_(!per_core_ && participants_.workers() > 1),
       may_spin_(participants_.automatic() ? participants_.workers() > 1 : os::cpus_available() > 1),
       jobs_(participants_.workers(), asymmetric_),
       blocking_(name_ + "-block", options.max_blocking_threads,
@@ -132,10 +134,12 @@ void runtime_core::launch(job& made) noexcept {
     const worker::pinned pinned(*w);
     if (processor* const p = pinned.processor()) {
       if (job* const maker = current_job()) made.made_by(*maker);
+      if (WEFT_UNLIKELY(per_core_)) settle(made, p->index);
       jobs_.add(*p->jobs, made);
       return w->push_new(made);
     }
   }
+  if (per_core_) settle(made);
   jobs_.add(made);
   inject(made);
 }
@@ -146,10 +150,36 @@ void runtime_core::inject(job& ready) noexcept {
   // P2  injecting down (release)  ->  ~runtime_core: injecting read (acquire). That it went up is seen
   //     there through the queue and the job's end.
   injecting_.fetch_add(1, order::relaxed);
-  injections_.fetch_add(1, order::relaxed);
-  injected_.push(&ready);
-  wake_one(idle::pusher::outsider);
+  if (ready.is_pinned()) {
+    send_home(ready);
+  } else {
+    injections_.fetch_add(1, order::relaxed);
+    if (ready.priority() != priority::normal) prioritised_.store(true, order::relaxed);
+    injected(ready.priority()).push(&ready);
+    wake_one(idle::pusher::outsider);
+  }
   injecting_.fetch_sub(1, order::release);  // P2, and the last access
+}
+
+/// A pinned job, from any thread but its worker's.
+void runtime_core::send_home(job& ready) noexcept {
+  const unsigned home = ready.worker();
+  WEFT_ASSERT(
+      home < processors_.size(),
+      "a job was spawned on a worker that this runtime does not have; spawn_options::worker "
+      "counts from 0 and is less than the number of workers (metrics().workers)");
+  if (processors_[home]->arrivals.push(&ready)) wake_worker(home);
+}
+
+/// Of per_core: a new job stays where it was made.
+void runtime_core::settle(job& made, unsigned worker) noexcept {
+  if (!made.is_pinned()) made.pin_to(worker);
+}
+
+/// The same for one from outside.
+void runtime_core::settle(job& made) noexcept {
+  const auto count = static_cast<unsigned>(processors_.size());
+  if (!made.is_pinned()) made.pin_to(next_home_.fetch_add(1, order::relaxed) % count);
 }
 
 void runtime_core::wake_one(idle::pusher who) noexcept {
@@ -162,22 +192,34 @@ void runtime_core::wake_worker(unsigned index) noexcept {
 }
 
 bool runtime_core::any_work() const noexcept {
-  if (!injected_.empty()) return true;
+  if (per_core_) return false;  // what there is belongs to somebody
+  if (!injected_[static_cast<unsigned>(priority::normal)].empty()) return true;
   for (const auto& p : processors_) {
     if (!p->ready.empty_hint() || !p->branches.empty_hint()) return true;
+  }
+  if (WEFT_LIKELY(!prioritised_.load(order::relaxed))) return false;
+  for (const auto& queue : injected_) {
+    if (!queue.empty()) return true;
+  }
+  for (const auto& p : processors_) {
+    if (!p->high.empty_hint() || !p->background.empty_hint()) return true;
   }
   return false;
 }
 
 bool runtime_core::may_skip_time() const noexcept {
-  return processors_.size() == 1 && blocking_.busy() == 0;
+  return processors_.size() == 1 && blocking_.busy() == 0 && processors_.front()->arrivals.empty();
 }
 
 void runtime_core::enlist(job& made) noexcept {
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
-    if (processor* const p = pinned.processor()) return jobs_.add(*p->jobs, made);
+    if (processor* const p = pinned.processor()) {
+      if (WEFT_UNLIKELY(per_core_)) settle(made, p->index);
+      return jobs_.add(*p->jobs, made);
+    }
   }
+  if (per_core_) settle(made);
   jobs_.add(made);
 }
 
@@ -256,7 +298,9 @@ metrics_snapshot runtime_core::metrics() const {
   m.jobs_spawned = jobs_.made();
   for (const auto& p : processors_) {
     m.turns += p->figures.turns.get();
+    m.background_turns += p->figures.background_turns.get();
     m.stolen += p->figures.stolen.get();
+    m.arrived += p->figures.arrived.get();
     m.overflowed += p->figures.overflowed.get();
     m.parks += p->figures.parks.get();
     m.io_completions += p->figures.io_completions.get();

@@ -1,8 +1,15 @@
 // core: what a runtime is inside: processors, the injector, who sleeps, which jobs are alive.
 //
 // A ready job goes to the LIFO slot or the run queue of the worker that makes it ready, from other
-// threads to the injector. After each push, one sleeping worker is woken unless somebody is already
-// searching for work; the searching rule and why no wake is lost are told in queue/idle.hpp.
+// threads to the injector of its priority. After each push, one sleeping worker is woken unless
+// somebody is already searching for work; the searching rule and why no wake is lost are told in
+// queue/idle.hpp.
+//
+// A job that is pinned to a worker stays with that one: there it goes to a queue that nobody steals
+// from, and from all other threads to that worker's inbox, which wakes it if the inbox was empty. The
+// worker sleeps only after a look at its inbox that found nothing, and its parker remembers the wake, so
+// none is lost (queue/inbox.hpp; together with the idle set: runtime/arrivals_model.cpp). With
+// scheduling::per_core every job is pinned, from when it is made or, a branch, taken.
 #pragma once
 
 #include <condition_variable>
@@ -50,6 +57,10 @@ class runtime_core final : public scheduler {
 
   worker* caller() noexcept;
   void inject(job& ready) noexcept;
+  void send_home(job& ready) noexcept;
+  void settle(job& made, unsigned worker) noexcept;
+  void settle(job& made) noexcept;
+  injector<job>& injected(priority p) noexcept { return injected_[static_cast<unsigned>(p)]; }
   void end_workers() noexcept;
   void wake_one(idle::pusher who) noexcept;
   void wake_worker(unsigned index) noexcept;
@@ -67,10 +78,18 @@ class runtime_core final : public scheduler {
   placement placement_;
   std::string_view driver_reason_;
   std::vector<std::unique_ptr<processor>> processors_;
-  injector<job> injected_;
+  injector<job> injected_[priority_count];
+  // Set before the first job that is not of normal priority is queued, and for ever: until then thieves
+  // need not look at two thirds of the queues. The fences of idle.hpp order it as they do the queues.
+  atomic<bool> prioritised_{false};
+  atomic<unsigned> next_home_{0};  // per_core: of jobs from outside
   atomic<std::uint64_t> injections_{0};
   atomic<std::uint32_t> injecting_{0};  // threads inside inject(): they may be anybody's
   idle idle_;
+  const idle nobody_sleeps_{1,
+                            true};  // per_core: what pushes of branches look at: they wake nobody
+  const bool per_core_;
+  const bool steals_;    // there is somebody to steal from, and one may
   const bool may_spin_;  // more than one core to run on
   registry jobs_;
   atomic<bool> ended_{false};     // workers leave their loops

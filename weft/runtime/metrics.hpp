@@ -17,8 +17,10 @@ struct metrics_snapshot {
   std::uint64_t jobs_alive = 0;
   std::uint64_t jobs_spawned = 0;
   std::uint64_t turns = 0;         // times that a job was run
+  std::uint64_t background_turns = 0;  // of these, for jobs of background priority
   std::uint64_t stolen = 0;        // jobs that a worker took from another one
   std::uint64_t overflowed = 0;    // jobs that a full run queue sent to the injector
+  std::uint64_t arrived = 0;       // pinned jobs that were made ready on other threads
   std::uint64_t injected = 0;      // jobs that came from outside of the workers
   std::uint64_t parks = 0;         // times that a worker went to sleep
   std::uint64_t io_completions = 0;

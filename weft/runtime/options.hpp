@@ -7,11 +7,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "weft/task/priority.hpp"
+
 namespace weft {
 
 /// How ready jobs are spread over the workers.
 enum class scheduling : std::uint8_t {
   work_stealing,   // an idle worker takes from a busy one
+  per_core,        // a job stays on the worker that its maker runs on (from outside: each in turn)
   current_thread,  // one worker: nothing is ever run in parallel
 };
 
@@ -53,6 +56,8 @@ struct runtime_options {
 /// For one job; see spawn().
 struct spawn_options {
   const char* name = "";  // for listings; must outlive the job
+  weft::priority priority = weft::priority::normal;
+  unsigned worker = any_worker;  // below runtime_options::workers: it runs there and nowhere else
 };
 
 }  // namespace weft

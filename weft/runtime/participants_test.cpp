@@ -242,6 +242,25 @@ TEST_P(quota, a_runtime_that_starts_with_benched_workers_calls_them_when_it_may)
   rt.block_on(join(handles));
 }
 
+TEST_P(quota, jobs_pinned_to_a_benched_worker_run_there_and_what_they_make_runs_elsewhere) {
+  runtime rt(options(), world);
+  grant(world, rt, 1);
+  const auto where = [](unsigned home) -> task<bool> {
+    co_await yield_now();
+    co_await sleep_for(1ns);
+    const bool stayed = this_task::worker() == home;
+    auto made = spawn([] { return this_task::worker(); });
+    const unsigned elsewhere = co_await made;
+    co_return stayed && this_task::worker() == home && elsewhere != home;
+  };
+  for (const auto p : {priority::high, priority::normal, priority::background}) {
+    auto on_three = rt.spawn(spawn_options{.priority = p, .worker = 3}, where, 3u);
+    const auto join = [](join_handle<bool>& h) -> task<bool> { co_return co_await h; };
+    EXPECT_TRUE(rt.block_on(join(on_three)));
+  }
+  EXPECT_EQ(rt.metrics().workers_benched, 3u);
+}
+
 TEST_P(quota, the_end_reaches_benched_workers_and_what_waits_on_them) {
   std::vector<net::test::connection> connections;
   runtime rt(options(), world);

@@ -10,7 +10,9 @@
 #include "weft/base/cache_line.hpp"
 #include "weft/base/rng.hpp"
 #include "weft/io/driver.hpp"
+#include "weft/queue/inbox.hpp"
 #include "weft/queue/injector.hpp"
+#include "weft/queue/local_queue.hpp"
 #include "weft/queue/parker.hpp"
 #include "weft/queue/run_queue.hpp"
 #include "weft/queue/work_deque.hpp"
@@ -36,7 +38,7 @@ class counter {
 };
 
 struct processor_figures {
-  counter turns, stolen, overflowed, parks, io_completions, timers_fired;
+  counter turns, background_turns, stolen, arrived, overflowed, parks, io_completions, timers_fired;
 };
 
 class processor {
@@ -45,10 +47,19 @@ class processor {
             bool asymmetric)
       : index(number), branches(asymmetric), random(seed), io(std::move(driver)) {}
 
+  /// Where thieves may take jobs of a priority.
+  run_queue<job>& queue_of(priority p) noexcept {
+    return p == priority::normal ? ready : p == priority::high ? high : background;
+  }
+  local_queue<job>& pinned_of(priority p) noexcept { return pinned[static_cast<unsigned>(p)]; }
+
   const unsigned index;
   registry::shard* jobs = nullptr;
   const victim_order* victims = nullptr;           // its own node first
-  run_queue<job> ready;                            // thieves: steal
+  run_queue<job> ready;                            // of normal priority. Thieves: steal
+  run_queue<job> high, background;                 // thieves: steal
+  local_queue<job> pinned[priority_count];         // to this worker. The owner
+  inbox<job> arrivals;                             // pinned to it, made ready elsewhere. Any: push
   alignas(cache_line) atomic<job*> lifo{nullptr};  // owner stores, anybody takes by exchange
   work_deque<fork_branch> branches;                // thieves: steal
   parker sleep;                                    // any thread: unpark

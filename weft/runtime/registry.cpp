@@ -59,7 +59,7 @@ void registry::give_some(shard& mine) noexcept {
 }
 
 void registry::stop_new(job& made) noexcept {
-  if (!made.stopped_by_owner) made.stop();
+  if (!made.stopped_by_owner()) made.stop();
 }
 
 registry::looker::looker(registry& r) noexcept : registry_(r) {

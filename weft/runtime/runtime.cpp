@@ -112,6 +112,10 @@ const char* name() noexcept {
   const job* const running = current_job();
   return running != nullptr ? running->name : "";
 }
+unsigned worker() noexcept {
+  const detail::worker* const w = detail::current_worker();
+  return w != nullptr ? w->index() : any_worker;
+}
 void set_name(const char* name) noexcept {
   if (job* const running = current_job()) running->name = name;
 }

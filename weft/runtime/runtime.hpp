@@ -36,6 +36,11 @@ scheduler& scheduler_of(runtime_core& core) noexcept;
 /// The scheduler of the job that the calling thread runs; asserts that there is one.
 scheduler& current_scheduler() noexcept;
 void assert_not_a_worker() noexcept;
+inline void configure(job& made, const spawn_options& options) noexcept {
+  made.name = options.name;
+  made.set_priority(options.priority);
+  if (options.worker != any_worker) made.pin_to(options.worker);
+}
 int report_exit(std::exception_ptr error) noexcept;
 int report_exit(std::error_code error) noexcept;
 
@@ -73,6 +78,17 @@ class runtime {
     return join_handle<detail::spawned_value_t<F, A...>>(job);
   }
 
+  template <class F, class... A>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+  auto spawn(spawn_options options, F&& f, A&&... args)
+      -> join_handle<detail::spawned_value_t<F, A...>> {
+    auto& job =
+        make_job(detail::scheduler_of(*core_), std::forward<F>(f), std::forward<A>(args)...);
+    detail::configure(job, options);
+    launch(job);
+    return join_handle<detail::spawned_value_t<F, A...>>(job);
+  }
+
   /// Stops every job and waits until all have ended, for at most `grace`; new jobs are stopped as
   /// they are made. Errors: errc::would_not_end after naming on stderr what still runs.
   result<void> shutdown(std::chrono::nanoseconds grace);
@@ -96,7 +112,7 @@ template <class F, class... A>
 auto spawn(spawn_options options, F&& f, A&&... args)
     -> join_handle<detail::spawned_value_t<F, A...>> {
   auto& job = make_job(detail::current_scheduler(), std::forward<F>(f), std::forward<A>(args)...);
-  job.name = options.name;
+  detail::configure(job, options);
   launch(job);
   return join_handle<detail::spawned_value_t<F, A...>>(job);
 }
@@ -137,6 +153,9 @@ namespace this_task {
 /// Of the running job; 0 outside of one.
 std::uint64_t id() noexcept;
 const char* name() noexcept;
+/// The number of the worker that the calling thread is; any_worker outside of one. A job may find
+/// another one after each await, unless it is pinned.
+unsigned worker() noexcept;
 /// `name` must outlive the job.
 void set_name(const char* name) noexcept;
 /// True once the job was stopped: for loops that compute and never await.

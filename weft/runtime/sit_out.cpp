@@ -2,8 +2,9 @@
 //
 // It gives its ready jobs and branches to the injector, where those who take part find them, and sleeps.
 // What it cannot give away it goes on serving: the operations in its driver and the timers that were
-// armed on it end here, and the jobs that they wake go to the injector. It runs no job, so nothing new
-// comes to it but through descriptors that its epoll watches for others.
+// armed on it end here, and the jobs that they wake go to the injector. It runs no job but those that are
+// pinned to it, so nothing new comes to it but through these, and descriptors that its epoll watches for
+// others.
 //
 // Why no rule of queue/idle.hpp changes
 //   A benched worker counts as awake and not searching, and is not among the sleepers: for idle it is a
@@ -52,6 +53,7 @@ void worker::sit_out() noexcept {
   while (sits_out()) {
     serve_own(0);
     give_away();
+    if (run_pinned()) continue;
     // There may have been no room for all that was due.
     if (p.timers.next_deadline_ns() <= core_.env_.now_ns()) continue;
     p.figures.parks.add();
@@ -80,24 +82,45 @@ void worker::serve_own(std::int64_t deadline_ns) noexcept {
   completing_ = false;
 }
 
-/// All that is ready here goes to the injector, in the order in which it would have run.
+/// A job that only this worker may run; the one kind that it cannot give away. False: there is none.
+bool worker::run_pinned() noexcept {
+  take_arrivals();
+  for (local_queue<job>& own : processor_->pinned) {
+    if (job* const j = own.pop()) {
+      run(*j);
+      return true;
+    }
+  }
+  return false;
+}
+
+/// All that is ready here, and others may run, goes to the injectors, in the order in which it would have
+/// run.
 void worker::give_away() noexcept {
-  processor& p = *processor_;
-  job* first = nullptr;
-  job* last = nullptr;
-  unsigned count = 0;
+  struct chain {
+    job* first = nullptr;
+    job* last = nullptr;
+    unsigned count = 0;
+  } found[priority_count];
   const auto add = [&](job& ready) {
-    (last != nullptr ? last->next : first) = &ready;
-    last = &ready;
-    ++count;
+    chain& c = found[static_cast<unsigned>(ready.priority())];
+    (c.last != nullptr ? c.last->next : c.first) = &ready;
+    c.last = &ready;
+    ++c.count;
   };
+  processor& p = *processor_;
   if (job* const j = p.lifo.exchange(nullptr, order::acquire)) add(*j);
-  while (job* const j = p.ready.pop()) add(*j);
+  for (run_queue<job>* const queue : {&p.high, &p.ready, &p.background}) {
+    while (job* const j = queue->pop()) add(*j);
+  }
   while (fork_branch* const b = p.branches.pop()) add(b->make_job(core_));
-  if (count == 0) return;
-  last->next = nullptr;
-  core_.injected_.push_batch(first, last, count);
-  core_.wake_one(idle::pusher::outsider);  // R1
+  for (unsigned of = 0; of < priority_count; ++of) {
+    const chain& c = found[of];
+    if (c.count == 0) continue;
+    c.last->next = nullptr;
+    core_.injected_[of].push_batch(c.first, c.last, c.count);
+    core_.wake_one(idle::pusher::outsider);  // R1
+  }
 }
 
 }  // namespace weft::detail

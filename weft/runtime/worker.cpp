@@ -5,6 +5,10 @@
 //       long as there is work and a sleeper, somebody searches or is being woken.
 //   I3  Before sleeping, the last searcher looks at every queue again, after it stopped counting as
 //       searching: a push that saw it searching, and so woke nobody, is found here.
+//   I4  Only the owner touches a processor's `pinned` queues, and moves there what is in its inbox; of
+//       jobs pinned to another worker it has none. So such a job runs nowhere else.
+//   I5  has_others_ is true whenever a queue that usual() does not look at has a job that is not of
+//       background priority, and then the next turn is a special one.
 #include "weft/runtime/worker.hpp"
 
 #include "weft/base/assert.hpp"
@@ -17,10 +21,15 @@ namespace weft::detail {
 namespace {
 
 constexpr unsigned injector_every_turns = 61;  // prime, so that it meets no pattern of the load
-constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns
+constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns; arrivals are taken as well
+constexpr unsigned high_in_a_row_max = 15;     // then one turn is the others'
+constexpr unsigned background_every_clocks = 8;  // 64 turns
+// Of background jobs in a row, before a look whether others have something better to do: it touches
+// two cache lines of each worker.
+constexpr unsigned background_in_a_row_max = 8;
 constexpr std::int64_t look_every_ns = 50'000;
 constexpr unsigned lifo_in_a_row_max = 3;    // then the run queue has its turn
-constexpr std::uint16_t budget_units = 128;  // of a job, a turn
+constexpr std::uint8_t budget_units = 128;   // of a job, a turn
 constexpr std::int64_t spin_ns = 10'000;     // waking a sleeping core costs as much
 constexpr unsigned injected_at_once_max = 32;
 // A wake for each of many timers costs more than the timers: 12 us of CPU here. Those that can wait a
@@ -33,7 +42,7 @@ constexpr std::int64_t timer_slack_ns = 10'000;  // Linux would add 50 us to eac
 worker::worker(runtime_core& core, processor& first)
     : fork_port(core.asymmetric_), core_(core), processor_(&first) {
   deque = &first.branches;
-  sleepers = &core.idle_;
+  sleepers = core.per_core_ ? &core.nobody_sleeps_ : &core.idle_;
   notify = [](fork_port& port) noexcept {
     static_cast<worker&>(port).core_.wake_one(idle::pusher::worker);
   };
@@ -61,17 +70,7 @@ void worker::thread_main(void* self) {
 
 void worker::loop() noexcept {
   while (!core_.ended_.load(order::relaxed)) {
-    job* found = nullptr;
-    if (WEFT_UNLIKELY(--until_clock_ == 0)) {
-      until_clock_ = clock_every_turns;
-      if (core_.env_.now_ns() - last_look_ns_ >= look_every_ns) look_around();
-    }
-    if (WEFT_UNLIKELY(--until_injector_ == 0)) {
-      until_injector_ = injector_every_turns;
-      look_around();
-      found = waiting_longest();
-    }
-    if (WEFT_LIKELY(found == nullptr)) found = next();
+    job* found = next();
     if (found == nullptr) found = search();
     if (found == nullptr) {
       sleep();
@@ -85,7 +84,20 @@ void worker::loop() noexcept {
   }
 }
 
+/// One turn's job, or null: nothing is here that this worker may run. All calls of what it and
+/// usual() do not do themselves are the last thing that they do, so that they save no registers, which
+/// would cost as much as all that priorities and pinned jobs cost those that use neither.
 job* worker::next() noexcept {
+  if (WEFT_UNLIKELY(--until_special_ == 0)) return special_turn();
+  return usual();
+}
+
+WEFT_NOINLINE job* worker::special_turn() noexcept {
+  if (job* const j = due()) return j;
+  return usual();
+}
+
+WEFT_ALWAYS_INLINE job* worker::usual() noexcept {
   processor& p = *processor_;
   if (siblings_first_ != 0) {
     job* const j = p.ready.pop();
@@ -104,15 +116,170 @@ job* worker::next() noexcept {
   }
   lifo_in_a_row_ = 0;
   if (job* j = p.ready.pop()) return j;
+  return the_rest();
+}
+
+/// Of the turns that some count asks for, and of all as long as has_others_.
+WEFT_ALWAYS_INLINE job* worker::due() noexcept {
+  until_clock_ -= special_span_;
+  until_injector_ -= special_span_;
+  job* found = nullptr;
+  if (until_clock_ == 0) {
+    until_clock_ = clock_every_turns;
+    found = on_clock();
+  }
+  if (until_injector_ == 0) {
+    until_injector_ = injector_every_turns;
+    look_around();
+    if (found == nullptr) {
+      found = waiting_longest();
+    } else {
+      until_injector_ = 1;  // the next turn
+    }
+  }
+  if (WEFT_UNLIKELY(has_others_)) {
+    if (found == nullptr) found = by_priority();
+  }
+  special_span_ = has_others_ ? 1 : until_clock_ < until_injector_ ? until_clock_ : until_injector_;
+  until_special_ = special_span_;
+  return found;
+}
+
+/// Each clock_every_turns. Null: nothing that comes before the others.
+WEFT_ALWAYS_INLINE job* worker::on_clock() noexcept {
+  if (core_.env_.now_ns() - last_look_ns_ >= look_every_ns) look_around();
+  if (WEFT_UNLIKELY(!processor_->arrivals.empty())) take_arrivals();
+  if (WEFT_UNLIKELY(--until_background_ == 0)) {
+    until_background_ = background_every_clocks;
+    if (job* const j = take_background()) {
+      if (!core_.injected(priority::high).empty()) until_clock_ = 1;  // it has the next turn
+      return j;
+    }
+  }
+  if (WEFT_LIKELY(core_.injected(priority::high).empty())) return nullptr;
+  return high_from_outside();
+}
+
+WEFT_NOINLINE job* worker::high_from_outside() noexcept {
+  if (!has_others_) high_in_a_row_ = 0;  // the turns before this one were not for high priority
+  if (high_in_a_row_ >= high_in_a_row_max) return nullptr;
+  const unsigned most = processor_->high.empty_hint() ? injected_at_once_max : 1;
+  job* const j = take_injected(most, priority::high);
+  if (j != nullptr) ++high_in_a_row_;
+  return j;
+}
+
+/// A queue that usual() does not look at has something that will not wait.
+void worker::note_others() noexcept {
+  if (has_others_) return;
+  has_others_ = true;
+  special_span_ -= until_special_ - 1;  // how many turns will have been since the last one
+  until_special_ = 1;
+}
+
+/// Null: usual() has this turn.
+WEFT_NOINLINE job* worker::by_priority() noexcept {
+  processor& p = *processor_;
+  if (high_in_a_row_ < high_in_a_row_max) {
+    if (job* const j = take_high()) return j;
+  }
+  high_in_a_row_ = 0;
+  local_queue<job>& own = p.pinned_of(priority::normal);
+  has_others_ = !own.empty() || !p.high.empty_hint() || !p.pinned_of(priority::high).empty();
+  bool& own_next = pinned_next_[static_cast<unsigned>(priority::normal)];
+  own_next = !own_next;
+  if (own_next && (p.lifo.load(order::relaxed) != nullptr || !p.ready.empty_hint() ||
+                   !p.branches.empty_hint())) {
+    return nullptr;
+  }
+  own_next = false;
+  return own.pop();
+}
+
+/// When the run queue is empty.
+WEFT_NOINLINE job* worker::the_rest() noexcept {
+  processor& p = *processor_;
   if (p.lifo.load(order::relaxed) != nullptr) {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) return j;
   }
   if (fork_branch* const b = p.branches.pop()) return &b->make_job(core_);
-  return from_injector(injected_at_once_max);
+  if (job* const j = from_injector(injected_at_once_max)) return j;
+  return beside_the_usual();
+}
+
+/// When there is nothing that usual() and the_rest() look at.
+WEFT_NOINLINE job* worker::beside_the_usual() noexcept {
+  processor& p = *processor_;
+  take_arrivals();
+  if (job* const j = take_high()) return j;
+  if (job* const j = from_injector(injected_at_once_max, priority::high)) return j;
+  if (job* const j = p.pinned_of(priority::normal).pop()) return j;
+  const bool background = !p.background.empty_hint() ||
+                          !p.pinned_of(priority::background).empty() ||
+                          !core_.injected(priority::background).empty();
+  if (!background) return nullptr;
+  if (core_.steals_ && background_in_a_row_++ % background_in_a_row_max == 0) {
+    if (job* const j = steal_foreground()) {
+      core_.wake_one(idle::pusher::worker);  // what came with it lies here now
+      return j;
+    }
+  }
+  return take_background();
+}
+
+/// The oldest one here: of the pinned and of those that may run anywhere, by turns.
+job* worker::take(priority of) noexcept {
+  local_queue<job>& own = processor_->pinned_of(of);
+  run_queue<job>& others = processor_->queue_of(of);
+  bool& own_next = pinned_next_[static_cast<unsigned>(of)];
+  own_next = !own_next;
+  if (own_next || own.empty()) {
+    if (job* const j = others.pop()) return j;
+  }
+  return own.empty() ? others.pop() : own.pop();
+}
+
+job* worker::take_high() noexcept {
+  job* const j = take(priority::high);
+  if (j == nullptr) return nullptr;
+  ++high_in_a_row_;
+  return j;
+}
+
+WEFT_NOINLINE job* worker::take_background() noexcept {
+  background_from_outside_next_ = !background_from_outside_next_;
+  job* j = nullptr;
+  if (background_from_outside_next_) j = from_injector(1, priority::background);
+  if (j == nullptr) j = take(priority::background);
+  if (j == nullptr) j = from_injector(injected_at_once_max, priority::background);
+  if (j != nullptr) processor_->figures.background_turns.add();
+  return j;
+}
+
+/// Empties the inbox. The first of normal priority has the next turn that is not for a high one.
+WEFT_NOINLINE void worker::take_arrivals() noexcept {
+  processor& p = *processor_;
+  const auto came = p.arrivals.take_all();
+  if (came.first == nullptr) return;
+  p.figures.arrived.add(came.count);
+  for (job* rest = came.first; rest != nullptr;) {
+    job* const after = rest->next;
+    queue(*rest);
+    rest = after;
+  }
+  pinned_next_[static_cast<unsigned>(priority::normal)] = true;  // by_priority() turns it round
+}
+
+/// Whether there is anything here that this worker must not fall asleep over.
+bool worker::has_work() const noexcept {
+  const processor& p = *processor_;
+  return !p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || has_others_ ||
+         !p.arrivals.empty() || !p.background.empty_hint() ||
+         !p.pinned[static_cast<unsigned>(priority::background)].empty();
 }
 
 /// What the order of next() would leave lying for as long as jobs come back to the run queue.
-job* worker::waiting_longest() noexcept {
+WEFT_NOINLINE job* worker::waiting_longest() noexcept {
   // One job while there are others to run: more would put every second turn into beginning new work,
   // and what is woken meanwhile, a timer's job among it, would wait behind that.
   // But where workers sit out, it is there that their I/O and timers put what they wake.
@@ -125,23 +292,29 @@ job* worker::waiting_longest() noexcept {
   return nullptr;
 }
 
-job* worker::from_injector(unsigned most) noexcept {
-  if (core_.injected_.empty()) return nullptr;
+WEFT_ALWAYS_INLINE job* worker::from_injector(unsigned most, priority of) noexcept {
+  return core_.injected(of).empty() ? nullptr : take_injected(most, of);
+}
+
+/// The oldest; more of them go to the run queue of their priority.
+WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
+  injector<job>& injected = core_.injected(of);
   // A fair share at once: the lock is taken once, and the rest stays for the others.
-  const std::size_t share = core_.injected_.len_hint() / core_.participants_.active() + 1;
-  const auto taken = core_.injected_.pop_batch(share < most ? static_cast<unsigned>(share) : most);
+  const std::size_t share = injected.len_hint() / core_.participants_.active() + 1;
+  const auto taken = injected.pop_batch(share < most ? static_cast<unsigned>(share) : most);
   if (taken.first == nullptr) return nullptr;
-  for (job* rest = processor_->ready.push_chain(taken.first->next); rest != nullptr;) {
+  for (job* rest = processor_->queue_of(of).push_chain(taken.first->next); rest != nullptr;) {
     job* const after = rest->next;  // thieves have made the ring look full
-    push_back(*rest);
+    push_behind(*rest, of);
     rest = after;
   }
+  if (of == priority::high && taken.count > 1) note_others();
   if (taken.count > 1) core_.wake_one(idle::pusher::worker);
   return taken.first;
 }
 
 job* worker::search() noexcept {
-  if (core_.processors_.size() == 1) return nullptr;
+  if (!core_.steals_) return nullptr;
   if (!searching_) searching_ = core_.idle_.try_start_searching();
   if (!searching_) return nullptr;
   if (job* j = steal()) return j;
@@ -149,6 +322,37 @@ job* worker::search() noexcept {
 }
 
 job* worker::steal() noexcept {
+  if (job* const j = steal_foreground()) return j;
+  if (!core_.prioritised_.load(order::relaxed)) return nullptr;
+  job* j = steal_from(priority::background);
+  if (j == nullptr) j = from_injector(injected_at_once_max, priority::background);
+  if (j != nullptr) processor_->figures.background_turns.add();
+  return j;
+}
+
+job* worker::steal_from(priority of) noexcept {
+  const auto count = static_cast<unsigned>(core_.processors_.size());
+  const unsigned begin = processor_->random.below(count);
+  run_queue<job>& mine = processor_->queue_of(of);
+  for (unsigned i = 0; i < count; ++i) {
+    processor& victim = *core_.processors_[processor_->victims->at(begin, i)];
+    if (&victim == processor_ || victim.queue_of(of).empty_hint()) continue;
+    const auto before = mine.len_hint();
+    if (job* const j = victim.queue_of(of).steal_into(mine)) {
+      processor_->figures.stolen.add(mine.len_hint() - before + 1);
+      if (of == priority::high) note_others();
+      return j;
+    }
+  }
+  return nullptr;
+}
+
+/// High priority first, then normal, then branches.
+job* worker::steal_foreground() noexcept {
+  if (core_.prioritised_.load(order::relaxed)) {
+    if (job* const j = from_injector(injected_at_once_max, priority::high)) return j;
+    if (job* const j = steal_from(priority::high)) return j;
+  }
   const auto count = static_cast<unsigned>(core_.processors_.size());
   const unsigned begin = processor_->random.below(count);
   for (unsigned i = 0; i < count; ++i) {
@@ -177,7 +381,7 @@ job* worker::spin() noexcept {
     if (core_.any_work()) {
       if (job* j = steal()) return j;
     }
-    if (core_.ended_.load(order::relaxed)) return nullptr;
+    if (core_.ended_.load(order::relaxed) || !processor_->arrivals.empty()) return nullptr;
   } while (core_.env_.now_ns() < until);
   // The last resort, after a few microseconds in which its owner did not come to it.
   for (auto& victim : core_.processors_) {
@@ -202,21 +406,27 @@ void worker::run(job& next) noexcept {
 }
 
 bool worker::begin_next_turn_of(job& running) noexcept {
-  if (until_clock_ == 1 || until_injector_ == 1) return false;
+  // One of background priority must ask those like it, too: they take the long way.
+  if (until_special_ == 1 || WEFT_UNLIKELY(!running.is_usual())) return false;
   processor& p = *processor_;
   if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr ||
-      !p.branches.empty_hint() || !core_.injected_.empty()) {
+      !p.branches.empty_hint() || !core_.injected(priority::normal).empty()) {
     return false;
   }
-  --until_clock_;
-  --until_injector_;
+  --until_special_;
   lifo_in_a_row_ = 0;
   p.figures.turns.add();
   running.refill_budget(budget_units);
   return true;
 }
 
+void worker::overflow::push_batch(job* first, job* last, unsigned count) noexcept {
+  self.processor_->figures.overflowed.add(count);
+  self.core_.injected(of).push_batch(first, last, count);
+}
+
 void worker::push(job& ready, wake_kind why) noexcept {
+  if (WEFT_UNLIKELY(!ready.is_usual())) return push_other(ready, why);
   processor& p = *processor_;
   job* queued = &ready;
   if (why == wake_kind::woken && !completing_) {
@@ -235,18 +445,58 @@ void worker::push(job& ready, wake_kind why) noexcept {
     }
     queued = p.lifo.exchange(&ready, order::acq_rel);
     if (queued == nullptr) return;
+    if (WEFT_UNLIKELY(!queued->is_usual())) return queue(*queued);
   }
   if (why == wake_kind::yielded && p.ready.empty_hint() &&
       p.lifo.load(order::relaxed) == nullptr) {
     // It comes straight back to this worker. What else there may be, in the injector or on the deque,
     // was told when it was put there.
-    return push_back(*queued);
+    return push_behind(*queued, priority::normal);
   }
-  push_back(*queued);
+  queue_usual(*queued);
+}
+
+WEFT_NOINLINE void worker::queue_usual(job& ready) noexcept {
+  push_behind(ready, priority::normal);
   core_.wake_one(idle::pusher::worker);
 }
 
-void worker::look_around() noexcept {
+/// One that is not of normal priority, or pinned. The newest has the LIFO slot here, too, and what was
+/// there goes behind the others of its own kind: so of two that are woken the one of high priority
+/// runs first, whichever came first, since its run queue comes before the slot.
+WEFT_NOINLINE void worker::push_other(job& ready, wake_kind why) noexcept {
+  processor& p = *processor_;
+  if (ready.is_pinned() && ready.worker() != p.index) return core_.send_home(ready);
+  job* queued = &ready;
+  bool slot = why == wake_kind::woken && !completing_;
+  if (ready.is_pinned() && !core_.per_core_) slot = false;     // thieves look there
+  if (ready.priority() == priority::background) slot = false;  // it would run before all others
+  if (ready.priority() == priority::high) {                    // it would run behind those
+    slot = slot && p.high.empty_hint() && p.pinned_of(priority::high).empty();
+  }
+  if (slot) {
+    siblings_first_ = 0;
+    if (p.lifo.load(order::relaxed) == nullptr) return p.lifo.store(&ready, order::release);
+    queued = p.lifo.exchange(&ready, order::acq_rel);
+  }
+  if (queued != nullptr) queue(*queued);
+}
+
+/// Behind those that are like it. Pinned: to this worker.
+void worker::queue(job& ready) noexcept {
+  const priority of = ready.priority();
+  if (ready.is_pinned()) {
+    processor_->pinned_of(of).push_back(&ready);
+    if (of != priority::background) note_others();
+    return;
+  }
+  if (of != priority::normal) core_.prioritised_.store(true, order::relaxed);
+  if (of == priority::high) note_others();
+  push_behind(ready, of);
+  core_.wake_one(idle::pusher::worker);
+}
+
+WEFT_NOINLINE void worker::look_around() noexcept {
   completing_ = true;
   const std::int64_t now = core_.env_.now_ns();
   last_look_ns_ = now;
@@ -268,7 +518,7 @@ void worker::look_around() noexcept {
 void worker::sleep() noexcept {
   processor& p = *processor_;
   look_around();  // and not only now and then: nothing else will be done until somebody wakes us
-  if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr) return;
+  if (has_work()) return;
   if (p.timers.next_deadline_ns() <= last_look_ns_) return;  // there was no room for it, and is now
   const bool was_last = core_.idle_.sleep(p.index, searching_);
   searching_ = false;

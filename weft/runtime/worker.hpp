@@ -9,6 +9,20 @@
 // What the end of a job wakes is most often its maker, which joined it and made others beside it. Then
 // the LIFO slot waits while those are first in the run queue, so that the maker goes on once and not
 // once for each of them: half the turns, and most joins need not wait.
+//
+// That is the usual turn, of jobs of normal priority that may run anywhere. As long as there are others
+// here, each turn begins with them: jobs of high priority, then, every second turn, one that is pinned
+// to this worker. Jobs of background priority run when nothing else is here, and one turn in 64.
+//
+// Fairness  in turns of a busy worker; each has its test in fairness_test.cpp:
+//   61  the first in the injector starts, or the oldest branch
+//   61  timers and I/O are looked at, however many jobs yield
+//    8  the inbox is emptied and the first of its jobs starts; and the first of high priority that came
+//       from outside does (16 if this worker has others of that priority)
+//    4  the run queue has its turn, however fast two jobs wake each other through the LIFO slot
+//   16  the others have one turn, whatever there is of high priority
+//   64  background has one turn, for a job from here and one from outside by turns
+//   Two that fall on the same turn cost each other one. Jobs in front of it in its line come first.
 #pragma once
 
 #include "weft/os/thread.hpp"
@@ -52,11 +66,15 @@ class worker : private fork_port {
   /// `running` gives way. True: nobody else is ready here, and it has its next turn already. False:
   /// somebody is, or it is time to look around. The processor is pinned.
   [[nodiscard]] bool begin_next_turn_of(job& running) noexcept;
+
+  unsigned index() const noexcept { return processor_->index; }
+
   /// A job became ready on this worker. The processor is pinned.
   void push(job& ready, wake_kind why) noexcept;
   /// A job that never ran: behind the others.
   void push_new(job& made) noexcept {
-    push_back(made);
+    if (WEFT_UNLIKELY(!made.is_usual())) return push_other(made, wake_kind::spawned);
+    push_behind(made, priority::normal);
     if (WEFT_UNLIKELY(core_.idle_.may_have_to_notify(idle::pusher::worker))) {
       core_.wake_one(idle::pusher::worker);
     }
@@ -68,36 +86,70 @@ class worker : private fork_port {
   static void thread_main(void* self);
   void loop() noexcept;
   job* next() noexcept;
-  /// Into the run queue; what it has no room for goes to the injector.
-  void push_back(job& ready) noexcept {
-    struct overflow {
-      injector<job>& to;
-      counter& moved;
-      void push_batch(job* first, job* last, unsigned count) noexcept {
-        moved.add(count);
-        to.push_batch(first, last, count);
-      }
-    } sink{core_.injected_, processor_->figures.overflowed};
-    processor_->ready.push_back(&ready, sink);
+  job* special_turn() noexcept;
+  job* due() noexcept;
+  job* usual() noexcept;
+  job* on_clock() noexcept;
+  job* high_from_outside() noexcept;
+  job* the_rest() noexcept;
+  job* beside_the_usual() noexcept;
+  job* by_priority() noexcept;
+  job* take(priority of) noexcept;
+  job* take_high() noexcept;
+  job* take_background() noexcept;
+  void take_arrivals() noexcept;
+  void note_others() noexcept;
+  bool has_work() const noexcept;
+  void push_other(job& ready, wake_kind why) noexcept;
+  void queue(job& ready) noexcept;
+  /// Into the run queue of its priority; what that has no room for goes to the injector.
+  WEFT_ALWAYS_INLINE void push_behind(job& ready, priority of) noexcept {
+    processor_->queue_of(of).push_back(&ready, overflow_[static_cast<unsigned>(of)]);
   }
+  void queue_usual(job& ready) noexcept;
   job* waiting_longest() noexcept;
-  job* from_injector(unsigned most) noexcept;
+  job* from_injector(unsigned most, priority of = priority::normal) noexcept;
+  job* take_injected(unsigned most, priority of) noexcept;
   job* search() noexcept;
   job* steal() noexcept;
+  job* steal_from(priority of) noexcept;
+  job* steal_foreground() noexcept;
   job* spin() noexcept;
   void run(job& next) noexcept;
   void look_around() noexcept;
   bool sits_out() const noexcept;
   void sit_out() noexcept;
   void serve_own(std::int64_t deadline_ns) noexcept;
+  bool run_pinned() noexcept;
   void give_away() noexcept;
   void sleep() noexcept;
 
+  /// Where a run queue puts what it has no room for.
+  struct overflow {
+    worker& self;
+    const priority of;
+    void push_batch(job* first, job* last, unsigned count) noexcept;
+  };
+
   runtime_core& core_;
   processor* processor_;
+  overflow overflow_[priority_count] = {
+      {*this, priority::high}, {*this, priority::normal}, {*this, priority::background}};
   os::thread thread_;
-  unsigned until_clock_ = 1;     // turns
-  unsigned until_injector_ = 1;  // turns
+  // Turns. One count for all, so that a usual turn pays for one: the others are brought up to date
+  // when it is over (due()).
+  unsigned until_special_ = 1;
+  unsigned special_span_ = 1;  // what until_special_ began with
+  unsigned until_clock_ = 1;
+  unsigned until_injector_ = 1;
+  unsigned until_background_ = 1;  // of the clock's turns
+  unsigned high_in_a_row_ = 0;
+  unsigned background_in_a_row_ = 0;
+  bool has_others_ =
+      false;  // jobs of high priority, or pinned ones that are not of background: the
+              // next turn is a special one. May be true for nothing, never the reverse
+  bool pinned_next_[priority_count] = {};  // before those that may run anywhere
+  bool background_from_outside_next_ = false;
   std::int64_t last_look_ns_ = 0;
   std::int64_t last_fired_ns_ =
       INT64_MIN / 2;  // when timers fired, and this thread was awake for them

@@ -27,10 +27,15 @@ constexpr std::uintptr_t taker_stopped = 1;  // alone, or beside the job that ca
 }  // namespace
 
 forked_job::forked_job(scheduler& home, const job_kind& kind, fork_branch& branch,
-                       std::uint32_t bytes) noexcept
+                       std::uint32_t bytes, const job& forking, where runs) noexcept
     : job(home, kind), branch_(branch), bytes_(bytes) {
   name = "fork";
-  stopped_by_owner = true;
+  set_stopped_by_owner();
+  if (runs == where::with_forking) {
+    go_with(forking);
+  } else {
+    set_priority(forking.priority());
+  }
   census_add(census_kind::jobs, 1);
   home.enlist(*this);
 }

@@ -79,8 +79,11 @@ class fork_group {
 /// The job of a branch that was taken.
 class forked_job : public job {
  protected:
-  forked_job(scheduler& home, const job_kind& kind, fork_branch& branch,
-             std::uint32_t bytes) noexcept;
+  /// anywhere: whoever took the branch runs it, even if the forking job is pinned to a worker.
+  enum class where : std::uint8_t { anywhere, with_forking };
+  /// Of the priority of `forking`, which waits for it, or will.
+  forked_job(scheduler& home, const job_kind& kind, fork_branch& branch, std::uint32_t bytes,
+             const job& forking, where runs) noexcept;
   ~forked_job();
 
   /// First thing: false if the branch was asked to stop before.

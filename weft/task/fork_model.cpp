@@ -38,11 +38,12 @@ class toy_group final : public fork_group {
 };
 
 struct toy_branch final : fork_branch {
-  explicit toy_branch(toy_group& g) noexcept : fork_branch(&make), group(g) {}
+  toy_branch(toy_group& g, const job& by) noexcept : fork_branch(&make), group(g), forking(by) {}
   /// What whoever took it does, in one go.
   void run(toy_home& home);
 
   toy_group& group;
+  const job& forking;
   plain<int> result{0};
 
  private:
@@ -52,7 +53,7 @@ struct toy_branch final : fork_branch {
 class toy_forked final : public forked_job {
  public:
   toy_forked(scheduler& home, toy_branch& b) noexcept
-      : forked_job(home, idle_kind, b, sizeof(toy_forked)), branch(b) {}
+      : forked_job(home, idle_kind, b, sizeof(toy_forked), b.forking, where::anywhere), branch(b) {}
   using forked_job::begin;
   using forked_job::end;
   toy_branch& branch;
@@ -99,7 +100,7 @@ WEFT_MODEL_TEST(fork, all_branches_have_ended_when_the_wait_ends,
   toy_home home;
   toy_group group;
   model::job_thread forking;
-  toy_branch branches[2] = {toy_branch(group), toy_branch(group)};
+  toy_branch branches[2] = {toy_branch(group, forking), toy_branch(group, forking)};
   model.thread("forking job", [&] { join(model, forking, group, branches, 2); });
   model.thread("thief", [&] { branches[1].run(home); });
   model.thread("other thief", [&] { branches[0].run(home); });
@@ -112,7 +113,7 @@ WEFT_MODEL_TEST(fork, a_stop_goes_on_to_the_branch_and_its_end_is_awaited,
   toy_home home;
   toy_group group;
   model::job_thread forking;
-  toy_branch branches[1] = {toy_branch(group)};
+  toy_branch branches[1] = {toy_branch(group, forking)};
   model.thread("forking job", [&] { join(model, forking, group, branches, 1); });
   model.thread("thief", [&] { branches[0].run(home); });
   model.thread("stopper", [&] { forking.stop(); });

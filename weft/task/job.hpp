@@ -15,6 +15,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/base/atomic.hpp"
+#include "weft/task/priority.hpp"
 
 namespace weft {
 
@@ -179,6 +180,35 @@ class job {
     born.number = ++maker.born.children;
   }
 
+  // Which queues it goes to. Set before it is listed and ready for the first time, and then for life.
+  void set_priority(weft::priority p) noexcept {
+    placing_ = static_cast<std::uint16_t>((placing_ & ~placing_priority) | in_placing(p));
+  }
+  weft::priority priority() const noexcept {
+    return static_cast<weft::priority>((placing_ & placing_priority) / placing_priority_unit ^
+                                       usual_priority);
+  }
+  /// From now on only that worker runs it. One that does not exist is found out when it is queued.
+  void pin_to(unsigned worker) noexcept {
+    const unsigned number = worker < placing_worker ? worker : placing_worker;
+    placing_ = static_cast<std::uint16_t>((placing_ & ~placing_worker) | number | placing_pinned);
+  }
+  bool is_pinned() const noexcept { return (placing_ & placing_pinned) != 0; }
+  /// Valid if it is pinned.
+  unsigned worker() const noexcept { return placing_ & placing_worker; }
+  /// Of normal priority, for any worker: the case that must be fast.
+  bool is_usual() const noexcept { return (placing_ & (placing_priority | placing_pinned)) == 0; }
+  /// For a job that does a part of another one's work: runs as soon, and where that one must.
+  void go_with(const job& other) noexcept {
+    set_priority(other.priority());
+    if (other.is_pinned()) pin_to(other.worker());
+  }
+
+  /// It is a branch of another job's operation: a shutdown stops that job, whose shield, if it has one,
+  /// then holds for both. To be said before it is listed.
+  void set_stopped_by_owner() noexcept { placing_ |= placing_stopped_by_owner; }
+  bool stopped_by_owner() const noexcept { return (placing_ & placing_stopped_by_owner) != 0; }
+
   // Set by whoever spawns; read by listings.
   std::uint64_t id = 0;
   const char* name = "";
@@ -203,16 +233,25 @@ class job {
   const job_kind* kind_;
   atomic<std::uintptr_t> slot_{0};       // see job.cpp
   atomic<operation*> waiting_{nullptr};  // written by the job; read by listings, never followed
+  // Bits of placing_, which is written before the job is listed and by nobody later.
+  static constexpr std::uint16_t placing_worker = 0x07ff;  // of a pinned one
+  static constexpr std::uint16_t placing_pinned = 0x0800;
+  static constexpr std::uint16_t placing_priority = 0x3000;  // such that a normal one's is 0
+  static constexpr std::uint16_t placing_priority_unit = 0x1000;
+  static constexpr std::uint16_t placing_stopped_by_owner = 0x4000;
+  static constexpr unsigned usual_priority = static_cast<unsigned>(weft::priority::normal);
+  static constexpr unsigned in_placing(weft::priority p) noexcept {
+    return (static_cast<unsigned>(p) ^ usual_priority) * placing_priority_unit;
+  }
+  std::uint16_t placing_ = 0;
   std::uint8_t shields_ = 0;
   std::uint8_t budget_ = 0;
 
  public:
   birth born;  // `children`: written by the job itself
-  bool stopped_by_owner = false;  // a branch of another job's operation: a shutdown stops that job,
-                                  // whose shield, if it has one, then holds for both
   // Of root_job, which has no room of its own for them.
-  bool was_stopped = false;
-  bool claimed = false;  // the result was taken: an exception in it is no panic any more
+  bool was_stopped : 1 = false;
+  bool claimed : 1 = false;  // the result was taken: an exception in it is no panic any more
 };
 
 }  // namespace weft

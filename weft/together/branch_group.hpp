@@ -101,7 +101,9 @@ class branch_part : public fork_branch {
                        private boundary_relay<branch> {
    public:
     branch(scheduler& home, branch_part& part) noexcept
-        : forked_job(home, how, part, sizeof(branch)), part_(part) {}
+        : forked_job(home, how, part, sizeof(branch), *part.group_.parent().owner(),
+                     forked_job::where::with_forking),
+          part_(part) {}
     std::coroutine_handle<> start() noexcept {
       if (!this->begin()) return this->end(part_.group_, true, nullptr);
       this->promise().attach(part_.group_.parent(), this);

@@ -105,7 +105,9 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
   class taken final : public forked_job, private boundary_relay<taken> {
    public:
     taken(scheduler& home, fork_part& part) noexcept
-        : forked_job(home, how, part, sizeof(taken)), part_(part) {}
+        : forked_job(home, how, part, sizeof(taken), *part.group().parent().owner(),
+                     forked_job::where::anywhere),
+          part_(part) {}
 
    private:
     friend boundary_relay<taken>;
@@ -135,11 +137,12 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
       }
       return this->end(group(), this->stopped(), nullptr);
     }
-    fork_group& group() noexcept { return static_cast<Await&>(part_); }
+    fork_group& group() noexcept { return part_.group(); }
 
     static constexpr job_kind how{&run};
     fork_part& part_;
   };
+  Await& group() noexcept { return static_cast<Await&>(*this); }
   static forked_job& make_taken(fork_branch& branch, scheduler& home) {
     return *::new (allocate_frame(sizeof(taken))) taken(home, static_cast<fork_part&>(branch));
   }

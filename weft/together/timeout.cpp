@@ -25,7 +25,8 @@ std::coroutine_handle<> timeout_operation::start_branch(promise_base& waiter) no
   const bool armed = armed_in_->arm(*this, due);
   WEFT_ASSERT(armed, "the timer of a timeout was cancelled before it was armed");
   // The branch takes the place of the waiter on this worker, without going through a queue.
-  branch_.stopped_by_owner = true;
+  branch_.set_stopped_by_owner();
+  branch_.go_with(outer);
   home.enlist(branch_);
   branch_.refill_budget(128);
   exchange_current_job(&branch_);
