@@ -72,7 +72,15 @@ def echo_server():
         p.communicate(timeout=TIMEOUT_S)
 
 
-TESTED = (hello, ping_pong, echo_server)
+def guest():
+    p = program("guest")
+    out, err = p.communicate(timeout=TIMEOUT_S)
+    check(p.returncode == 0 and not err, "guest ends with 0 and says nothing on stderr " + err)
+    check(out == "weft: the server said hello\nweft: 50 ms have passed\nhost: at least 3 frames meanwhile\n",
+          f"guest does weft's work and the host's: {out!r}")
+
+
+TESTED = (hello, ping_pong, echo_server, guest)
 untested = {file.stem for file in EXAMPLES.glob("*.cpp")} - {f.__name__ for f in TESTED} - {"serve"}  # tests/http
 check(not untested, f"each example is run here; left out: {sorted(untested) or 'none'}")
 for example in TESTED:

@@ -148,6 +148,15 @@ class driver {
   /// a futex.
   virtual bool idle() const noexcept = 0;
 
+  // For a loop that is not ours and polls a descriptor in place of calling wait().
+
+  /// Polls as readable when wait() has something to do or wake() was called, provided that rest()
+  /// said yes after the last submit() and wait(). -1: this driver has none.
+  virtual int descriptor() const noexcept { return -1; }
+  /// Hands over to the kernel what is not there yet, and completes nothing. False: something is
+  /// left that descriptor() would not tell of; call wait(0) and come again. Threads: the owner.
+  [[nodiscard]] virtual bool rest() noexcept { return false; }
+
  protected:
   driver() noexcept = default;
 };

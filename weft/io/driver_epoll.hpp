@@ -25,6 +25,8 @@ class epoll_driver final : public driver {
   unsigned wait(std::int64_t deadline_ns) noexcept override;
   void wake() noexcept override;
   bool idle() const noexcept override;
+  int descriptor() const noexcept override { return poller_.get(); }
+  bool rest() noexcept override { return backlog_ == nullptr; }
 
  private:
   epoll_driver(os::fd poller, os::fd bell) noexcept

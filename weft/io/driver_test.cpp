@@ -777,6 +777,76 @@ TEST_P(driver_test, idle_says_whether_only_wait_can_tell_of_something) {
   EXPECT_TRUE(io().idle());
 }
 
+// For guests: another loop polls the descriptor of a driver that is at rest.
+bool told(driver& io, int timeout_ms = 0) {
+  pollfd p{.fd = io.descriptor(), .events = POLLIN, .revents = 0};
+  int n = 0;
+  do {
+    n = ::poll(&p, 1, timeout_ms);
+  } while (n < 0 && errno == EINTR);
+  return n == 1;
+}
+void bring_to_rest(driver& io) {
+  for (int i = 0; i < 10; ++i) {
+    io.wait(0);
+    if (io.rest()) return;
+  }
+  ADD_FAILURE() << "the driver does not come to rest";
+}
+
+TEST_P(driver_test, at_rest_its_descriptor_tells_of_a_wake_until_the_next_wait) {
+  ASSERT_GE(io().descriptor(), 0);
+  for (int i = 0; i < 100; ++i) {
+    bring_to_rest(io());
+    EXPECT_FALSE(told(io()));
+    std::thread([this] { io().wake(); }).join();
+    EXPECT_TRUE(told(io(), 20'000));
+    EXPECT_TRUE(told(io()));
+    io().wait(0);
+  }
+}
+
+TEST_P(driver_test, at_rest_its_descriptor_tells_of_a_completion_and_of_a_withdrawal) {
+  socket_pair p = connected_pair();
+  io_handle h = attach(p.ours);
+  char bytes[8];
+  for (int i = 0; i < 2; ++i) {
+    std::int64_t answer = unanswered;
+    START(receive_once, std::ref(h), std::span(bytes), std::ref(answer));
+    bring_to_rest(io());
+    EXPECT_FALSE(told(io()));
+    if (i == 0) {
+      EXPECT_EQ(::send(p.theirs.get(), "abc", 3, 0), 3);
+      EXPECT_TRUE(told(io(), 20'000));
+    } else {
+      std::thread([&] { handle.stop(); }).join();
+      EXPECT_TRUE(told(io(), 20'000));
+    }
+    jobs().run();
+    EXPECT_EQ(answer, i == 0 ? 3 : unanswered);
+  }
+}
+
+task<void> receive_six(io_handle& h, std::span<char> into, std::int64_t& answer) {
+  answer = co_await receive_whole(h, into);
+}
+// What is left of an operation that got some is with the kernel before the driver is at rest.
+TEST_P(driver_test, at_rest_its_descriptor_tells_of_the_rest_of_an_operation) {
+  socket_pair p = connected_pair();
+  io_handle h = attach(p.ours);
+  char bytes[6];
+  std::int64_t answer = unanswered;
+  EXPECT_EQ(::send(p.theirs.get(), "abc", 3, 0), 3);
+  jobs().run_inline(true);  // it is submitted, and no wait() has seen it
+  auto handle = jobs().spawn(receive_six, std::ref(h), std::span(bytes), std::ref(answer));
+  bring_to_rest(io());
+  EXPECT_FALSE(told(io()));
+  EXPECT_EQ(::send(p.theirs.get(), "def", 3, 0), 3);
+  EXPECT_TRUE(told(io(), 20'000));
+  jobs().run();
+  EXPECT_EQ(answer, 6);
+}
+
 TEST_P(driver_test, says_what_an_operation_waits_for) {
   socket_pair p = connected_pair();
   io_handle h = attach(p.ours);

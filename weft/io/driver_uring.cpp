@@ -386,6 +386,15 @@ unsigned uring_driver::wait(std::int64_t deadline_ns) noexcept {
   }
 }
 
+bool uring_driver::rest() noexcept {
+  // What the second look of the last wait() filled in is not on its way yet. Completions that come
+  // of it, or were there, make the descriptor readable; what is without an entry does not, nor a
+  // ring of the bell before its poll is with the kernel.
+  if (ring_.unsubmitted() != 0) ring_.enter(ring_.unsubmitted(), 0, 0);
+  return bell_armed_ && backlog_.empty() && uncancelled_ == nullptr && ring_.unsubmitted() == 0 &&
+         !ring_.wants_call();
+}
+
 void uring_driver::wake() noexcept {
   if (rung_.exchange(1, order::acq_rel) != 0) return;  // P3
   const std::uint64_t one = 1;

@@ -31,6 +31,8 @@ class uring_driver final : public driver {
   unsigned wait(std::int64_t deadline_ns) noexcept override;
   void wake() noexcept override;
   bool idle() const noexcept override { return in_flight_ == 0; }
+  int descriptor() const noexcept override { return ring_.descriptor(); }
+  bool rest() noexcept override;
 
  private:
   uring_driver() noexcept = default;

@@ -59,6 +59,9 @@ class ring {
     return *completion_.head != __atomic_load_n(completion_.tail, __ATOMIC_ACQUIRE);  // K3
   }
 
+  /// Polls as readable while a completion is there.
+  int descriptor() const noexcept { return fd_.get(); }
+
   /// Hands over `submit` entries and waits for `completions`, for at most `timeout_ns` (-1: no
   /// limit). Result: entries taken, or -errno.
   int enter(unsigned submit, unsigned completions, std::int64_t timeout_ns) noexcept;

@@ -45,6 +45,8 @@ std::uint64_t current_thread_id() noexcept;
 /// How late the system may make the calling thread's waits that have a deadline, to save wake-ups. Threads
 /// and processes that it starts inherit that. Errors are ignored: it is a hint.
 void set_timer_slack(std::int64_t ns) noexcept;
+/// What it is now. 0: the system has no such thing.
+std::int64_t timer_slack() noexcept;
 
 /// Lets another thread run, if one wants this CPU.
 void yield_thread() noexcept;

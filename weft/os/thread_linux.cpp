@@ -14,4 +14,9 @@ void set_timer_slack(std::int64_t ns) noexcept {
   ::prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(ns), 0, 0, 0);
 }
 
+std::int64_t timer_slack() noexcept {
+  const int ns = ::prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+  return ns > 0 ? ns : 0;
+}
+
 }  // namespace weft::os

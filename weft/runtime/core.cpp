@@ -7,6 +7,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/chrono.hpp"
 #include "weft/os/affinity.hpp"
+#include "weft/os/clock.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/worker.hpp"
@@ -14,6 +15,19 @@
 
 namespace weft::detail {
 namespace {
+
+bool has_no_thread(scheduling mode) noexcept {
+  return mode == scheduling::current_thread || mode == scheduling::guest;
+}
+
+const runtime_options& checked(const runtime_options& options) {
+  if (has_no_thread(options.mode) && options.workers > 1) {
+    throw error(std::make_error_code(std::errc::invalid_argument),
+                "scheduling::current_thread and guest have one worker, and more were asked for; "
+                "leave runtime_options::workers at 0");
+  }
+  return options;
+}
 
 /// One for each processor, and all of one kind: a descriptor that one of them attached is used on all,
 /// and what one kind keeps beside it means nothing to another. A limit may be reached at any of them.
@@ -44,6 +58,19 @@ std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver k
   return made;
 }
 
+/// What a guest's host polls. Due at once: the host's first call brings the worker to rest.
+os::poll_set make_doorbell(const io::driver& driver) {
+  constexpr const char* what = "the descriptor of a guest runtime could not be made";
+  if (driver.descriptor() < 0) {
+    throw error(std::make_error_code(std::errc::not_supported), what);
+  }
+  auto made = os::poll_set::make();
+  if (!made) throw error(made.error(), what);
+  if (auto added = made->add(driver.descriptor()); !added) throw error(added.error(), what);
+  made->due_at(0);
+  return std::move(*made);
+}
+
 void print_panic(const job& ended, const std::exception_ptr& error) noexcept {
   const char* what = "an exception that is no std::exception";
   try {
@@ -62,7 +89,8 @@ void print_panic(const job& ended, const std::exception_ptr& error) noexcept {
 }  // namespace
 
 runtime_core::runtime_core(runtime_options options, environment& env)
-    : options_(options),
+    : options_(checked(options)),
+      driven_(has_no_thread(options.mode)),
       name_(options.name),
       env_(env),
       asymmetric_(os::register_heavy_fence()),
@@ -85,6 +113,8 @@ runtime_core::runtime_core(runtime_options options, environment& env)
     processors_.back()->victims = &placement_.victims(i);
   }
   for (auto& p : processors_) workers_.push_back(std::make_unique<worker>(*this, *p));
+  if (is_guest()) doorbell_ = make_doorbell(*processors_.front()->io);
+  if (driven_) return;
   try {
     for (auto& w : workers_) w->start();
   } catch (...) {  // the system gives no more threads; those that run must not outlive this
@@ -242,6 +272,12 @@ bool runtime_core::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept
 }
 
 void runtime_core::tell_shutdown() noexcept {
+  if (driven_) {
+    if (jobs_.left() != 0) return;
+    seat_.end_all();
+    if (caller() == nullptr) wake_worker(0);
+    return;
+  }
   std::lock_guard guard(shutdown_mutex_);
   job_ended_.notify_all();
 }
@@ -271,8 +307,54 @@ void runtime_core::report_alive() noexcept {
   if (lines > lines_max) std::fprintf(stderr, "weft:   and %d more\n", lines - lines_max);
 }
 
+void runtime_core::drive(seat::waiter& w, std::int64_t until_ns) noexcept {
+  if (seat_.sit(w, until_ns) != seat::sit_result::seated) return;
+  workers_.front()->drive(w.over, until_ns);
+  if (is_guest()) doorbell_.due_at(0);
+  seat_.leave();
+}
+
+bool runtime_core::drive_to_the_end(std::int64_t grace_ns) noexcept {
+  WEFT_ASSERT(caller() == nullptr,
+              "a job ends the runtime that it runs on, and would wait for itself");
+  const std::int64_t until_ns = saturating_add_ns(os::monotonic_ns(), grace_ns);
+  for (;;) {
+    seat::waiter none_left(seat::waiter::wish::end_of_all_jobs);
+    seat_.enlist(none_left);
+    // The last job either sees that all are to end, and finds us enlisted, or has ended by now.
+    if (jobs_.left() == 0) seat_.end(none_left);
+    drive(none_left, until_ns);
+    if (jobs_.left() == 0) return true;  // and none was made by another thread since
+    if (os::monotonic_ns() >= until_ns) return false;
+  }
+}
+
+bool runtime_core::run_ready(unsigned turns_max) noexcept {
+  WEFT_ASSERT(is_guest(), "run_ready() is for scheduling::guest; other runtimes run by themselves");
+  WEFT_ASSERT(current_worker() == nullptr,
+              "run_ready() was called by a job (does it run a loop of the host's inside itself?)");
+  const auto sat = seat_.try_sit();
+  WEFT_ASSERT(sat != seat::try_sit_result::repeated,
+              "run_ready() was called while another thread is in run_ready(); only one may");
+  if (sat == seat::try_sit_result::taken) return false;  // by shutdown(), which runs what is left
+  worker& w = *workers_.front();
+  const bool more = w.run_ready(turns_max);
+  doorbell_.due_at(more ? 0 : w.rest_until_ns());  // I1
+  seat_.leave();
+  return more;
+}
+
+std::int64_t runtime_core::next_deadline_ns() const noexcept {
+  return processors_.front()->timers.next_deadline_ns();
+}
+
 result<void> runtime_core::shutdown(std::int64_t grace_ns) {
   jobs_.stop_all();
+  if (driven_) {
+    if (drive_to_the_end(grace_ns)) return {};
+    report_alive();
+    return std::unexpected(make_error_code(errc::would_not_end));
+  }
   std::unique_lock lock(shutdown_mutex_);
   const auto none_left = [this] { return jobs_.left() == 0; };
   // wait_for() adds it to the clock's time, and must not get beyond what the clock can say.

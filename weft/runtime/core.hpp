@@ -10,6 +10,9 @@
 // worker sleeps only after a look at its inbox that found nothing, and its parker remembers the wake, so
 // none is lost (queue/inbox.hpp; together with the idle set: runtime/arrivals_model.cpp). With
 // scheduling::per_core every job is pinned, from when it is made or, a branch, taken.
+//
+// With scheduling::current_thread and guest there is one worker, and it has no thread: it is driven
+// by whoever has the seat (seat.hpp). Why no wake is lost while nobody drives: worker.cpp.
 #pragma once
 
 #include <condition_variable>
@@ -18,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/os/poll_set.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/queue/idle.hpp"
 #include "weft/queue/injector.hpp"
@@ -29,6 +33,7 @@
 #include "weft/runtime/placement.hpp"
 #include "weft/runtime/processor.hpp"
 #include "weft/runtime/registry.hpp"
+#include "weft/runtime/seat.hpp"
 
 namespace weft::detail {
 
@@ -52,6 +57,19 @@ class runtime_core final : public scheduler {
   metrics_snapshot metrics() const;
   blocking_pool& blocking() noexcept { return blocking_; }
 
+  /// The worker has no thread: whoever waits drives.
+  bool is_driven() const noexcept { return driven_; }
+  bool is_guest() const noexcept { return options_.mode == scheduling::guest; }
+  seat& drivers_seat() noexcept { return seat_; }
+  /// Returns when `w`, which is enlisted, is over, or `until_ns` has passed. Drives meanwhile
+  /// unless another thread does.
+  void drive(seat::waiter& w, std::int64_t until_ns) noexcept;
+
+  // For guests.
+  int poll_handle() const noexcept { return doorbell_.get(); }
+  [[nodiscard]] bool run_ready(unsigned turns_max) noexcept;
+  std::int64_t next_deadline_ns() const noexcept;
+
  private:
   friend class worker;
 
@@ -69,8 +87,10 @@ class runtime_core final : public scheduler {
   bool may_skip_time() const noexcept;
   void report_alive() noexcept;
   void tell_shutdown() noexcept;
+  bool drive_to_the_end(std::int64_t grace_ns) noexcept;
 
   const runtime_options options_;
+  const bool driven_;
   const std::string name_;
   environment& env_;
   const bool asymmetric_;  // membarrier works
@@ -97,6 +117,8 @@ class runtime_core final : public scheduler {
   std::condition_variable job_ended_;
   blocking_pool blocking_;
   std::vector<std::unique_ptr<worker>> workers_;
+  seat seat_;              // of the worker, if it is driven
+  os::poll_set doorbell_;  // of a guest. I1: while nobody drives, it is due or the worker at rest
 };
 
 }  // namespace weft::detail

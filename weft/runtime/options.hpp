@@ -15,7 +15,8 @@ namespace weft {
 enum class scheduling : std::uint8_t {
   work_stealing,   // an idle worker takes from a busy one
   per_core,        // a job stays on the worker that its maker runs on (from outside: each in turn)
-  current_thread,  // one worker: nothing is ever run in parallel
+  current_thread,  // one worker without a thread of its own: whoever is in block_on() drives it
+  guest,           // the same, driven by another event loop, see runtime::run_ready()
 };
 
 /// Where I/O waits. automatic probes io_uring by a real round trip and falls back to epoll; what was
@@ -42,7 +43,7 @@ struct runtime_options {
   /// 0, automatic: as many threads as the affinity mask has CPUs, of which no more take part than the
   /// cgroup's quota grants; asked again each second, so a quota that changes is followed, up to four times
   /// what it was at the start. (In other modes than work_stealing the number is settled at the start.) A
-  /// number of your own is kept to.
+  /// number of your own is kept to. With current_thread and guest it is 1, and more is refused.
   unsigned workers = 0;
   scheduling mode = scheduling::work_stealing;
   driver io = driver::automatic;

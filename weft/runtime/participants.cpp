@@ -19,7 +19,7 @@ unsigned worth_having(environment& env) noexcept {
 }
 
 unsigned worker_count(const runtime_options& options, environment& env, bool automatic) noexcept {
-  if (options.mode == scheduling::current_thread) return 1;
+  if (options.mode == scheduling::current_thread || options.mode == scheduling::guest) return 1;
   const unsigned wanted = automatic              ? worth_having(env)
                           : options.workers != 0 ? options.workers
                                                  : os::cpus_available();

@@ -22,6 +22,7 @@ class waiting_thread final : public scheduler, public job {
     woken_.store(1, order::release);  // P1: what the ended job wrote
     os::futex_wake(woken_, 1);
   }
+  void had_ended() noexcept {}
   void wait() noexcept {
     while (woken_.load(order::acquire) == 0) {  // P1
       static_cast<void>(os::futex_wait(woken_, 0, never_ns));
@@ -30,6 +31,25 @@ class waiting_thread final : public scheduler, public job {
 
  private:
   atomic<std::uint32_t> woken_{0};
+};
+
+/// The same where the worker has no thread: being made ready means that it need drive no longer.
+class driving_thread final : public scheduler, public job {
+ public:
+  explicit driving_thread(runtime_core& core) noexcept : job(*this, idle_kind), core_(core) {
+    core_.drivers_seat().enlist(waits_);
+  }
+  ~driving_thread() = default;
+  void schedule(job&, wake_kind) noexcept override { core_.drivers_seat().end(waits_); }
+  void had_ended() noexcept {
+    core_.drivers_seat().end(waits_);
+    wait();  // it may have got the seat
+  }
+  void wait() noexcept { core_.drive(waits_, never_ns); }
+
+ private:
+  runtime_core& core_;
+  seat::waiter waits_{seat::waiter::wish::end_of_a_job};
 };
 
 class thread_promise final : public promise_base {};
@@ -41,14 +61,23 @@ class thread_joiner final : public join_operation {
 
 }  // namespace
 
-void thread_join::wait(root_job& awaited) noexcept {
-  waiting_thread thread;
+template <class Thread>
+void wait_on(Thread& thread, root_job& awaited) noexcept {
   thread_promise promise;
   promise.become_root(thread);
   thread_joiner joiner(awaited.join);
   thread.refill_budget(1);
-  if (joiner.start(promise) == promise.handle()) return;  // it had ended
+  if (joiner.start(promise) == promise.handle()) return thread.had_ended();
   thread.wait();
+}
+
+void thread_join::wait(runtime_core& home, root_job& awaited) noexcept {
+  if (home.is_driven()) {
+    driving_thread thread(home);
+    return wait_on(thread, awaited);
+  }
+  waiting_thread thread;
+  wait_on(thread, awaited);
 }
 
 scheduler& scheduler_of(runtime_core& core) noexcept { return core; }
@@ -63,6 +92,13 @@ scheduler& current_scheduler() noexcept {
 void assert_not_a_worker() noexcept {
   WEFT_ASSERT(current_worker() == nullptr,
               "block_on was called on a worker, which would wait for itself; co_await instead");
+}
+
+void assert_may_block_on(const runtime_core& core) noexcept {
+  assert_not_a_worker();
+  WEFT_ASSERT(!core.is_guest(),
+              "block_on was called on a guest, which its host's loop drives; spawn() the job. "
+              "Another thread than the loop's may wait for it by weft::block_on(rt.spawn(...))");
 }
 
 int report_exit(std::exception_ptr error) noexcept {
@@ -95,6 +131,20 @@ result<void> runtime::shutdown(std::chrono::nanoseconds grace) {
 }
 
 metrics_snapshot runtime::metrics() const { return core_->metrics(); }
+
+bool runtime::run_ready(unsigned turns_max) { return core_->run_ready(turns_max); }
+
+int runtime::poll_handle() const {
+  WEFT_ASSERT(core_->is_guest(), "poll_handle() is for scheduling::guest");
+  return core_->poll_handle();
+}
+
+std::optional<std::chrono::steady_clock::time_point> runtime::next_deadline() const {
+  WEFT_ASSERT(core_->is_guest(), "next_deadline() is for scheduling::guest");
+  const std::int64_t ns = core_->next_deadline_ns();
+  if (ns == never_ns) return std::nullopt;
+  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(ns));
+}
 
 metrics_snapshot current_metrics() {
   detail::worker* const w = detail::current_worker();

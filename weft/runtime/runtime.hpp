@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -26,10 +27,10 @@ namespace detail {
 class runtime_core;
 class environment;
 
-/// The thread that called block_on() sleeps until the job has ended.
+/// The thread that called block_on() sleeps until the job has ended, or runs it.
 class thread_join {
  public:
-  static void wait(root_job& awaited) noexcept;
+  static void wait(runtime_core& home, root_job& awaited) noexcept;
 };
 
 scheduler& scheduler_of(runtime_core& core) noexcept;
@@ -41,6 +42,7 @@ inline void configure(job& made, const spawn_options& options) noexcept {
   made.set_priority(options.priority);
   if (options.worker != any_worker) made.pin_to(options.worker);
 }
+void assert_may_block_on(const runtime_core& core) noexcept;
 int report_exit(std::exception_ptr error) noexcept;
 int report_exit(std::error_code error) noexcept;
 
@@ -55,18 +57,22 @@ class runtime {
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
 
-  /// Runs an awaitable as a job and sleeps until it has ended: its value, or rethrows.
+  /// Runs an awaitable as a job and sleeps until it has ended: its value, or rethrows. With
+  /// scheduling::current_thread the calling thread does not sleep: it runs this job, and all others
+  /// while it is there, unless another thread in block_on() does so already.
   ///
-  /// Threads  any that is not a worker (a worker would wait for itself: co_await instead)
+  /// Threads  any that is not a worker (a worker would wait for itself: co_await instead). Not with
+  ///          scheduling::guest: there a thread that is not the host's may wait by
+  ///          weft::block_on(rt.spawn(...))
   template <class A>
   auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
     using T = await_result_t<std::remove_reference_t<A>&&>;
-    detail::assert_not_a_worker();
+    detail::assert_may_block_on(*core_);
     auto& job = make_awaiting_job(detail::scheduler_of(*core_), awaitable);
     job.name = "block_on";
     join_handle<T> handle(job);
     launch(job);
-    detail::thread_join::wait(job);
+    detail::thread_join::wait(*core_, job);
     return typename join_handle<T>::joiner(job).await_resume();
   }
 
@@ -94,6 +100,22 @@ class runtime {
   result<void> shutdown(std::chrono::nanoseconds grace);
 
   metrics_snapshot metrics() const;
+
+  // scheduling::guest: the loop of another library, the host's, drives this runtime. It polls
+  // poll_handle() beside its own descriptors, and calls run_ready() when that is readable.
+
+  /// Runs what is ready: at most `turns_max` times a job, on the calling thread, and never waits.
+  /// True: there is more, and the host may come again at once, or serve others first: the handle
+  /// stays readable. False: there is nothing to do before the handle is readable again.
+  ///
+  /// Threads  any, one at a time; not a job
+  bool run_ready(unsigned turns_max = 256);
+  /// Readable (level-triggered) when run_ready() has something to do: I/O, wakes and jobs from
+  /// other threads, due timers. Only to be polled; the runtime closes it.
+  int poll_handle() const;
+  /// When the next timer is due, for hosts with timers of their own; none if there is no timer. The
+  /// handle tells of timers, too.
+  std::optional<std::chrono::steady_clock::time_point> next_deadline() const;
 
  private:
   std::unique_ptr<detail::runtime_core> core_;

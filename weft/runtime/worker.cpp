@@ -9,7 +9,24 @@
 //       jobs pinned to another worker it has none. So such a job runs nowhere else.
 //   I5  has_others_ is true whenever a queue that usual() does not look at has a job that is not of
 //       background priority, and then the next turn is a special one.
+//   I6  A worker without a thread is left awake, or at rest. At rest it is a sleeper for everybody
+//       else: among the idle, and parked in its driver; only that the one who waits at the driver's
+//       descriptor is a loop that is not ours.
+// Why no wake of a worker at rest is lost, by when it comes
+//   before lie_down() falls asleep: the push is found in the look after it (I3).
+//   after that, before it parks: the parker remembers the call, and lie_down() says that there is
+//     more.
+//   after that: whoever calls finds PARKED_DRIVER and wakes the driver, and that makes the
+//     descriptor readable, level-triggered, until the next wait(): so before the host polls, or
+//     while it does.
+//   a completion, a withdrawal: they come by way of the driver, which is at rest, too (its rest()).
+//   a timer: the host has rest_until_ns(). Timers are armed by jobs only, so not while at rest.
+//   While it is awake and nobody drives it, calls find nobody asleep. Whoever drives next looks at
+//   all queues before it sleeps; a guest's host has been told to come again.
 #include "weft/runtime/worker.hpp"
+
+#include <algorithm>
+#include <utility>
 
 #include "weft/base/assert.hpp"
 #include "weft/os/clock.hpp"
@@ -40,7 +57,7 @@ constexpr std::int64_t timer_slack_ns = 10'000;  // Linux would add 50 us to eac
 }  // namespace
 
 worker::worker(runtime_core& core, processor& first)
-    : fork_port(core.asymmetric_), core_(core), processor_(&first) {
+    : fork_port(core.asymmetric_), core_(core), processor_(&first), leave_(&core.ended_) {
   deque = &first.branches;
   sleepers = core.per_core_ ? &core.nobody_sleeps_ : &core.idle_;
   notify = [](fork_port& port) noexcept {
@@ -69,19 +86,22 @@ void worker::thread_main(void* self) {
 }
 
 void worker::loop() noexcept {
-  while (!core_.ended_.load(order::relaxed)) {
-    job* found = next();
-    if (found == nullptr) found = search();
-    if (found == nullptr) {
-      sleep();
-      continue;
-    }
-    if (searching_) {  // I2
-      searching_ = false;
-      if (core_.idle_.stop_searching()) core_.wake_one(idle::pusher::worker);
-    }
-    run(*found);
+  while (!leave_->load(order::relaxed)) {
+    if (!turn()) sleep();
   }
+}
+
+/// False: there was nothing to do.
+WEFT_ALWAYS_INLINE bool worker::turn() noexcept {
+  job* found = next();
+  if (found == nullptr) found = search();
+  if (found == nullptr) return false;
+  if (searching_) {  // I2
+    searching_ = false;
+    if (core_.idle_.stop_searching()) core_.wake_one(idle::pusher::worker);
+  }
+  run(*found);
+  return true;
 }
 
 /// One turn's job, or null: nothing is here that this worker may run. All calls of what it and
@@ -406,8 +426,9 @@ void worker::run(job& next) noexcept {
 }
 
 bool worker::begin_next_turn_of(job& running) noexcept {
-  // One of background priority must ask those like it, too: they take the long way.
-  if (until_special_ == 1 || WEFT_UNLIKELY(!running.is_usual())) return false;
+  if (until_special_ == 1) return false;
+  // One of background priority must ask those like it, too; and a guest's turns are counted.
+  if (WEFT_UNLIKELY(!running.is_usual() || core_.is_guest())) return false;
   processor& p = *processor_;
   if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr ||
       !p.branches.empty_hint() || !core_.injected(priority::normal).empty()) {
@@ -511,15 +532,18 @@ WEFT_NOINLINE void worker::look_around() noexcept {
   }
   p.figures.io_completions.add(p.io->wait(0));
   completing_ = false;
+  if (WEFT_UNLIKELY(leave_at_ns_ != never_ns) && os::monotonic_ns() >= leave_at_ns_) {
+    leave_->store(true, order::relaxed);
+  }
   core_.follow_cpus(now);
   if (WEFT_UNLIKELY(sits_out())) sit_out();
 }
 
-void worker::sleep() noexcept {
+/// True: nothing is to be done, and everybody knows that this worker sleeps.
+bool worker::fall_asleep() noexcept {
   processor& p = *processor_;
-  look_around();  // and not only now and then: nothing else will be done until somebody wakes us
-  if (has_work()) return;
-  if (p.timers.next_deadline_ns() <= last_look_ns_) return;  // there was no room for it, and is now
+  if (has_work()) return false;
+  if (p.timers.next_deadline_ns() <= last_look_ns_) return false;  // there is room for it now
   const bool was_last = core_.idle_.sleep(p.index, searching_);
   searching_ = false;
   if (was_last && core_.any_work()) {  // I3
@@ -527,23 +551,32 @@ void worker::sleep() noexcept {
     // searching either way (rule R3 of queue/idle.hpp): with two items there, taking one quietly
     // would leave the other behind a busy worker.
     searching_ = core_.idle_.wake_self(p.index) ? core_.idle_.try_start_searching() : true;
-    return;
+    return false;
   }
   if (core_.ended_.load(order::seq_cst)) {
     searching_ = !core_.idle_.wake_self(p.index);
-    return;
+    return false;
   }
   p.figures.parks.add();
-  std::int64_t deadline = p.timers.next_deadline_ns();
+  return true;
+}
+
+/// When a worker that fell asleep is to wake for its timers. `skipped`: the clock was moved on.
+std::int64_t worker::next_look_ns(bool& skipped) noexcept {
+  processor& p = *processor_;
+  if (!core_.env_.is_virtual()) return p.timers.wake_ns(last_fired_ns_ + timer_wakes_apart_ns);
   // A clock that can be moved on is moved only when nothing but time can wake us.
+  skipped = p.io->idle() && core_.may_skip_time() && !core_.any_work() &&
+            core_.env_.skip_to(p.timers.next_deadline_ns());
+  return never_ns;
+}
+
+void worker::sleep() noexcept {
+  processor& p = *processor_;
+  look_around();  // and not only now and then: nothing else will be done until somebody wakes us
+  if (!fall_asleep()) return;
   bool skipped = false;
-  if (core_.env_.is_virtual()) {
-    skipped =
-        p.io->idle() && core_.may_skip_time() && !core_.any_work() && core_.env_.skip_to(deadline);
-    deadline = never_ns;
-  } else {
-    deadline = p.timers.wake_ns(last_fired_ns_ + timer_wakes_apart_ns);
-  }
+  const std::int64_t deadline = std::min(next_look_ns(skipped), leave_at_ns_);
   if (skipped) {
     // fall through to the timers
   } else if (p.io->idle()) {
@@ -556,6 +589,75 @@ void worker::sleep() noexcept {
   }
   if (!core_.idle_.wake_self(p.index)) searching_ = true;  // a waker counted us as searching
   look_around();
+}
+
+// --- Without a thread
+
+/// While one exists, the calling thread is the worker. What it was before may be a worker, too: of
+/// another runtime, one of whose jobs ends this one.
+class worker::driven {
+ public:
+  explicit driven(worker& w) noexcept
+      : worker_(this_thread_state().worker),
+        port_(this_thread_state().port),
+        running_(exchange_current_job(nullptr)) {
+    this_thread_state().worker = &w;
+    this_thread_state().port = &w;
+  }
+  ~driven() {
+    this_thread_state().port = port_;
+    this_thread_state().worker = worker_;
+    exchange_current_job(running_);
+  }
+  driven(const driven&) = delete;
+  driven& operator=(const driven&) = delete;
+
+ private:
+  worker* const worker_;
+  fork_port* const port_;
+  job* const running_;
+};
+
+void worker::drive(atomic<bool>& leave, std::int64_t until_ns) noexcept {
+  const driven by_this_thread(*this);
+  const std::int64_t slack_before_ns = os::timer_slack();  // the thread is not ours to keep
+  os::set_timer_slack(timer_slack_ns);
+  get_up();
+  leave_ = &leave;
+  leave_at_ns_ = until_ns;
+  loop();
+  leave_at_ns_ = never_ns;
+  leave_ = &core_.ended_;
+  os::set_timer_slack(slack_before_ns);
+}
+
+bool worker::run_ready(unsigned turns_max) noexcept {
+  const driven by_this_thread(*this);
+  get_up();
+  for (unsigned turns = 0;;) {
+    while (turns < turns_max && turn()) ++turns;
+    if (lie_down()) return false;
+    if (turns >= turns_max) return true;
+    ++turns;  // a look counts as one: a driver that is never at rest must not keep us here
+  }
+}
+
+/// Goes to rest. False: there is more to do, or more to look at.
+bool worker::lie_down() noexcept {
+  processor& p = *processor_;
+  look_around();
+  if (!p.io->rest() || !fall_asleep()) return false;
+  bool skipped = false;
+  rest_until_ns_ = next_look_ns(skipped);
+  at_rest_ = !skipped && p.sleep.prepare_park(parker::place::driver) == parking::may_sleep;
+  if (!at_rest_ && !core_.idle_.wake_self(p.index)) searching_ = true;
+  return at_rest_;
+}
+
+void worker::get_up() noexcept {
+  if (!std::exchange(at_rest_, false)) return;
+  static_cast<void>(processor_->sleep.end_park());
+  if (!core_.idle_.wake_self(processor_->index)) searching_ = true;
 }
 
 }  // namespace weft::detail

@@ -23,6 +23,9 @@
 //   16  the others have one turn, whatever there is of high priority
 //   64  background has one turn, for a job from here and one from outside by turns
 //   Two that fall on the same turn cost each other one. Jobs in front of it in its line come first.
+//
+// Without a thread of its own (current_thread, guest) it is whichever thread drives it: one at a
+// time, see seat.hpp.
 #pragma once
 
 #include "weft/os/thread.hpp"
@@ -41,6 +44,17 @@ class worker : private fork_port {
   }
 
   runtime_core& core() const noexcept { return core_; }
+
+  // For whoever has the seat of a worker without a thread.
+
+  /// The calling thread is the worker until `leave` is set. Sets it itself at `until_ns` (of the
+  /// machine's monotonic clock; never_ns).
+  void drive(atomic<bool>& leave, std::int64_t until_ns) noexcept;
+  /// The calling thread is the worker for at most `turns_max` turns, and never waits. True: there
+  /// is more to do. False: the worker is at rest: the driver's descriptor tells of what comes, but
+  /// for timers, which are due at rest_until_ns().
+  [[nodiscard]] bool run_ready(unsigned turns_max) noexcept;
+  std::int64_t rest_until_ns() const noexcept { return rest_until_ns_; }
 
   /// Holds the processor for a block of runtime code that was entered from user code.
   class pinned {
@@ -83,8 +97,10 @@ class worker : private fork_port {
   void waking_at_the_end_of(job::birth born) noexcept { ending_ = born; }
 
  private:
+  class driven;
   static void thread_main(void* self);
   void loop() noexcept;
+  bool turn() noexcept;
   job* next() noexcept;
   job* special_turn() noexcept;
   job* due() noexcept;
@@ -122,7 +138,11 @@ class worker : private fork_port {
   void serve_own(std::int64_t deadline_ns) noexcept;
   bool run_pinned() noexcept;
   void give_away() noexcept;
+  bool fall_asleep() noexcept;
+  std::int64_t next_look_ns(bool& skipped) noexcept;
   void sleep() noexcept;
+  bool lie_down() noexcept;
+  void get_up() noexcept;
 
   /// Where a run queue puts what it has no room for.
   struct overflow {
@@ -136,6 +156,10 @@ class worker : private fork_port {
   overflow overflow_[priority_count] = {
       {*this, priority::high}, {*this, priority::normal}, {*this, priority::background}};
   os::thread thread_;
+  atomic<bool>* leave_;                  // loop() ends when it is set
+  std::int64_t leave_at_ns_ = never_ns;  // then it is set, at the next look around
+  std::int64_t rest_until_ns_ = never_ns;
+  bool at_rest_ = false;         // see lie_down()
   // Turns. One count for all, so that a usual turn pays for one: the others are brought up to date
   // when it is over (due()).
   unsigned until_special_ = 1;

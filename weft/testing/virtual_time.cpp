@@ -34,7 +34,8 @@ class virtual_runtime::world final : public detail::environment {
 
 virtual_runtime::virtual_runtime(virtual_options options)
     : world_(std::make_unique<world>(options)),
-      rt_(std::make_unique<runtime>(runtime_options{.workers = 1, .name = "virtual"}, *world_)) {}
+      rt_(std::make_unique<runtime>(
+          runtime_options{.workers = 1, .mode = options.mode, .name = "virtual"}, *world_)) {}
 
 virtual_runtime::~virtual_runtime() {
   world_->drive(1);  // what the jobs do at their end may take time

@@ -22,6 +22,7 @@ struct virtual_options {
   std::uint64_t seed = 1;             // of the scheduler's choices: the same one, the same run
   std::chrono::nanoseconds start{0};  // what the clock shows at first
   driver io = driver::automatic;
+  scheduling mode = scheduling::work_stealing;  // or current_thread: see runtime::block_on
 };
 
 class virtual_runtime {
