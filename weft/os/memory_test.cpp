@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include "weft/base/census.hpp"
@@ -59,6 +60,36 @@ TEST(os_memory, pages_are_zero_and_a_guard_faults) {
   EXPECT_FALSE(map_pages(0));
   EXPECT_FALSE(map_pages(SIZE_MAX));
   EXPECT_FALSE(map_pages(std::size_t{1} << 60));
+}
+
+TEST(os_memory, aligned_pages_are_aligned_and_nothing_else_stays_mapped) {
+  const std::size_t alignment = 64 * page_size();
+  for (const std::size_t bytes : {page_size(), alignment, 3 * alignment}) {
+    auto mapped = map_pages_aligned(bytes, alignment);
+    ASSERT_TRUE(mapped);
+    auto* const first = static_cast<unsigned char*>(*mapped);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first) % alignment, 0u);
+    std::memset(first, 1, bytes);
+    unmap_pages(first, bytes);
+  }
+  EXPECT_FALSE(map_pages_aligned(std::size_t{1} << 60, alignment));
+  EXPECT_FALSE(map_pages_aligned(SIZE_MAX - page_size() + 1, alignment));
+}
+
+TEST(os_memory, forgotten_pages_are_zero_and_usable_again) {
+  const std::size_t page = page_size();
+  auto mapped = map_pages(3 * page);
+  ASSERT_TRUE(mapped);
+  auto* const bytes = static_cast<unsigned char*>(*mapped);
+  std::memset(bytes, 7, 3 * page);
+  forget_pages(bytes + page, page);
+  EXPECT_EQ(bytes[page - 1], 7);
+  EXPECT_EQ(bytes[page], 0);
+  EXPECT_EQ(bytes[2 * page - 1], 0);
+  EXPECT_EQ(bytes[2 * page], 7);
+  bytes[page] = 8;
+  EXPECT_EQ(bytes[page], 8);
+  unmap_pages(bytes, 3 * page);
 }
 
 }  // namespace

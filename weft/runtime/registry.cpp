@@ -1,6 +1,10 @@
 #include "weft/runtime/registry.hpp"
 
+#include <new>
+
+#include "weft/base/assert.hpp"
 #include "weft/os/membarrier.hpp"
+#include "weft/os/memory.hpp"
 
 namespace weft::detail {
 
@@ -12,9 +16,22 @@ registry::registry(unsigned shards, bool asymmetric)
 registry::~registry() {
   while (slabs_ != nullptr) {
     slab* const next = slabs_->next;
-    delete slabs_;
+    if (slabs_->is_linked()) slabs_->unlink();
+    free_slab(*slabs_);
     slabs_ = next;
   }
+}
+
+registry::slab* registry::make_slab() noexcept {
+  const auto mapped = os::map_pages_aligned(slab_bytes, slab_bytes);
+  WEFT_ASSERT(mapped.has_value(), "there is no memory for the list of jobs");
+  return new (*mapped) slab;
+}
+
+void registry::free_slab(slab& s) noexcept {
+  for (std::uint32_t i = s.carved.load(order::relaxed); i-- > 0;) s.at(i).~entry();
+  s.~slab();
+  os::unmap_pages(&s, slab_bytes);
 }
 
 registry::slab* registry::slabs() noexcept {
@@ -22,40 +39,145 @@ registry::slab* registry::slabs() noexcept {
   return slabs_;
 }
 
+std::size_t registry::memory_bytes() noexcept {
+  std::size_t n = 0;
+  const looker guard(*this);
+  for (slab* s = slabs(); s != nullptr; s = s->next) n += slab_bytes;
+  return n;
+}
+
+/// Up to a batch of the entries of a slab of partial_.
+registry::entry* registry::take(slab& s, std::uint32_t& count) noexcept {
+  const std::uint32_t carved = s.carved.load(order::relaxed);
+  if (s.home_count == carved && carved != 0) --empty_count_;
+  entry* first = s.home;
+  if (first != nullptr) {
+    entry* last = first;
+    for (count = 1; count < batch && last->next_free != nullptr; ++count) last = last->next_free;
+    s.home = last->next_free;
+    s.home_count -= count;
+    last->next_free = nullptr;
+  } else {
+    count = slab_entries - carved < batch ? slab_entries - carved : batch;
+    for (std::uint32_t i = carved + count; i-- > carved;) {
+      entry* const made = new (&s.at(i)) entry;
+      made->next_free = first;
+      first = made;
+    }
+    s.carved.store(carved + count, order::release);  // P6
+  }
+  if (s.home == nullptr && s.carved.load(order::relaxed) == slab_entries) s.unlink();  // I3
+  return first;
+}
+
 registry::entry* registry::refill(shard& mine) noexcept {
-  {
-    spin_guard guard(lock_);
-    if (!spare_.empty()) {
-      mine.free_ = spare_.back();
-      spare_.pop_back();
-      mine.count_ = batch;
-      return mine.free_;
+  slab* made = nullptr;
+  for (;;) {
+    {
+      spin_guard guard(lock_);
+      if (made != nullptr) {
+        made->next = slabs_;
+        if (slabs_ != nullptr) slabs_->before = made;
+        slabs_ = made;
+        partial_.push_front(*made);
+      } else if (spare_count_ != 0) {
+        mine.count_ = batch;
+        return mine.free_ = spare_[--spare_count_];
+      }
+      if (!partial_.empty()) return mine.free_ = take(partial_.front(), mine.count_);
+    }
+    made = make_slab();
+  }
+}
+
+void registry::bring_home(const batch_of_entries& some) noexcept {
+  for (std::uint32_t i = 0; i < some.slabs; ++i) {
+    const homecoming& h = some.of[i];
+    slab& s = *h.to;
+    h.last->next_free = s.home;
+    s.home = h.first;
+    s.home_count += h.count;
+    if (s.home_count == s.carved.load(order::relaxed)) {
+      ++empty_count_;
+      if (s.is_linked()) s.unlink();
+      partial_.push_back(s);  // I3
+    } else if (!s.is_linked()) {
+      partial_.push_front(s);
     }
   }
-  auto* const made = new slab;
-  for (std::uint32_t i = 0; i < batch; ++i) {
-    made->entries[i].next_free = i + 1 < batch ? &made->entries[i + 1] : nullptr;
+}
+
+/// Takes up to a batch off the shard's list.
+registry::batch_of_entries registry::cut(shard& mine) noexcept {
+  const auto slab_of = [](entry* e) {
+    return reinterpret_cast<slab*>(reinterpret_cast<char*>(e) -
+                                   (reinterpret_cast<std::uintptr_t>(e) & (slab_bytes - 1)));
+  };
+  batch_of_entries got;
+  got.first = mine.free_;
+  entry* last = nullptr;
+  for (entry* e = mine.free_; e != nullptr && got.count < batch; e = e->next_free, ++got.count) {
+    if (got.slabs != 0 && got.of[got.slabs - 1].to == slab_of(e)) {
+      got.of[got.slabs - 1].last = e;
+      ++got.of[got.slabs - 1].count;
+    } else {
+      got.of[got.slabs++] = {slab_of(e), e, e, 1};
+    }
+    last = e;
   }
-  {
-    spin_guard guard(lock_);
-    made->next = slabs_;
-    slabs_ = made;
-    spare_.reserve(++slab_count_);  // so that give_some() needs no memory
-  }
-  mine.free_ = &made->entries[0];
-  mine.count_ = batch;
-  return mine.free_;
+  mine.free_ = last->next_free;
+  mine.count_ -= got.count;
+  last->next_free = nullptr;
+  return got;
 }
 
 void registry::give_some(shard& mine) noexcept {
-  entry* const first = mine.free_;
-  entry* last = first;
-  for (std::uint32_t i = 1; i < batch; ++i) last = last->next_free;
-  mine.free_ = last->next_free;
-  mine.count_ -= batch;
-  last->next_free = nullptr;
-  spin_guard guard(lock_);
-  spare_.push_back(first);
+  const batch_of_entries some = cut(mine);
+  {
+    spin_guard guard(lock_);
+    if (spare_count_ < spare_max) {
+      spare_[spare_count_++] = some.first;
+      return;
+    }
+    bring_home(some);
+    if (empty_count_ <= slabs_kept) return;
+  }
+  free_empty_slabs();
+}
+
+void registry::trim(shard& mine) noexcept {
+  for (;;) {
+    if (mine.free_ == nullptr) {
+      spin_guard guard(lock_);
+      if (spare_count_ == 0) break;
+      mine.free_ = spare_[--spare_count_];
+      mine.count_ = batch;
+    }
+    const batch_of_entries some = cut(mine);
+    spin_guard guard(lock_);
+    bring_home(some);
+  }
+  free_empty_slabs();
+}
+
+void registry::free_empty_slabs() noexcept {
+  for (;;) {
+    slab* gone = nullptr;
+    {
+      spin_guard guard(lock_);
+      if (empty_count_ <= slabs_kept) return;
+      if (looking_.load(order::acquire) != 0 &&  // P5
+          !WEFT_MUTATE("registry.free.while_looked_at", false, true)) {
+        return;  // I2: the last looker does it
+      }
+      gone = &partial_.back();
+      gone->unlink();
+      --empty_count_;
+      (gone->before != nullptr ? gone->before->next : slabs_) = gone->next;
+      if (gone->next != nullptr) gone->next->before = gone->before;
+    }
+    free_slab(*gone);
+  }
 }
 
 void registry::stop_new(job& made) noexcept {
@@ -73,7 +195,8 @@ registry::looker::looker(registry& r) noexcept : registry_(r) {
 }
 registry::looker::~looker() {
   registry_.looking_.fetch_sub(
-      1, WEFT_MUTATE("registry.looked.relaxed", order::release, order::relaxed));  // P3
+      1, WEFT_MUTATE("registry.looked.relaxed", order::release, order::relaxed));  // P3, P5
+  registry_.free_empty_slabs();
 }
 
 void registry::wait_for_lookers() const noexcept {
@@ -84,6 +207,11 @@ void registry::wait_for_lookers() const noexcept {
       spin_wait_yield();
     }
   }
+}
+
+void registry::trim() noexcept {
+  spin_guard guard(outside_lock_);
+  trim(shards_[shard_count_ - 1]);
 }
 
 void registry::add(job& made) noexcept {

@@ -5,14 +5,20 @@
 //   Threads  with a shard: its owner; without one, and each(): any
 //   Cost     add: a pop from a private list and three stores; remove: a store, a load and a push.
 //            each(): membarrier, and whoever strikes off a job meanwhile waits for its end
-//   Memory   16 bytes a job at the peak, kept for later jobs
+//   Memory   16 bytes a job, in slabs of 64 KiB that go back to the system when all their jobs are gone,
+//            but for slabs_kept, and what free entries of the shards pin until their owners are idle
 //
 // Protocol
-//   An entry belongs to a job from add() to remove() and to a free list otherwise; entries move
-//   between shards through their free lists, and are never given back, so a list of all slabs is a
-//   list of all entries.
+//   An entry belongs to a job from add() to remove() and to a free list otherwise: of a shard, of
+//   spare_, or of its slab, where it is home. Entries move between shards through the latter two. All
+//   that were ever used are on the list of all slabs, below their slab's `carved`.
 //   I1  A job that each() shows is not gone before each() has left it: remove() comes before a job's
 //       end, and waits while anybody looks.
+//   I2  A slab that is freed has all its entries home, and is seen by nobody: it leaves the list under
+//       the lock, while nobody looks. Who looks says so before it takes the head of the list under the
+//       same lock, so either the freer sees that somebody looks (P5) or the looker finds a list
+//       without the slab. The last looker frees what was left for its sake.
+//   I3  partial_ has the slabs with an entry to give, the empty ones last.
 //   P1  add: entry = job, then stopping (light fence)  ||  stopping set, each: fence, entry: the
 //       adder sees that it must stop its job, or each() sees the job.
 //   P2  remove: entry = null, then looking (light fence)  ||  each: looking set, fence, entry: the
@@ -21,14 +27,21 @@
 //   P4  retired: retired up, then stopping (light fence)  ||  stopping set, fence (both in stop_all),
 //       left: retired. The last job tells whoever waits for the end, or that one sees that none is
 //       left.
+//   P5  each: looking set, then the lock's release  ->  the freer's lock: it sees that somebody looks.
+//       Each: looking cleared (release)  ->  freer: looking (acquire): the last access to the slab.
+//   P6  refill: entries made, carved (release)  ->  each: carved (acquire). Of entries that a refill
+//       makes after each() had the lock it may miss some, but then its adder sees stopping_ (P1): the
+//       lock carries that as well.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "weft/base/atomic.hpp"
 #include "weft/base/cache_line.hpp"
+#include "weft/base/config.hpp"
+#include "weft/base/intrusive_list.hpp"
 #include "weft/base/spin_lock.hpp"
 #include "weft/task/job.hpp"
 
@@ -93,7 +106,11 @@ class registry {
     return stopping_.load(order::relaxed);
   }
 
+  /// The owner is idle: free entries go home, so that slabs become empty and are freed.
+  void trim(shard& mine) noexcept;
+
   // The same for threads that own no shard.
+  void trim() noexcept;
   void add(job& made) noexcept;
   void remove(job& ended) noexcept;
   [[nodiscard]] bool retired() noexcept;
@@ -109,23 +126,50 @@ class registry {
     return made() - ended;
   }
   std::uint64_t made() const noexcept { return sum(&shard::made_); }
+  /// Address space for entries.
+  std::size_t memory_bytes() noexcept;
   /// Shows every job that is listed from before the call until after it, and perhaps others.
   template <class Look>
   void each(Look look) noexcept {
     const looker guard(*this);
     for (slab* s = slabs(); s != nullptr; s = s->next) {
-      for (entry& e : s->entries) {
-        if (job* const j = e.listed.load(order::acquire)) look(*j);
+      const std::uint32_t n = s->carved.load(order::acquire);  // P6
+      for (std::uint32_t i = 0; i < n; ++i) {
+        if (job* const j = s->at(i).listed.load(order::acquire)) look(*j);
       }
     }
   }
 
  private:
-  static constexpr std::uint32_t batch = 128;
+  // Small in a model, so that few jobs fill what there is.
+  static constexpr std::uint32_t batch = WEFT_MODEL ? 2 : 128;
   static constexpr std::uint32_t keep_max = 2 * batch;
-  struct slab {
-    entry entries[batch];
-    slab* next;
+  static constexpr std::size_t spare_max = WEFT_MODEL ? 0 : 8;      // batches
+  static constexpr std::size_t slabs_kept = WEFT_MODEL ? 0 : 16;    // empty: 1 MiB
+  static constexpr std::size_t slab_bytes = std::size_t{64} << 10;  // and its alignment
+  static constexpr std::uint32_t slab_entries =
+      WEFT_MODEL ? 4 : (slab_bytes - cache_line) / sizeof(entry);
+  struct slab : list_hook<> {  // of partial_
+    entry& at(std::uint32_t i) noexcept { return reinterpret_cast<entry*>(storage)[i]; }
+    slab* next = nullptr;  // of all slabs; guarded by I2
+    slab* before = nullptr;
+    entry* home = nullptr;
+    std::uint32_t home_count = 0;
+    atomic<std::uint32_t> carved{0};  // entries that were ever used
+    alignas(entry) unsigned char storage[slab_entries * sizeof(entry)];
+  };
+  static_assert(sizeof(slab) <= slab_bytes);
+  struct homecoming {  // neighbours on a free list that are of one slab
+    slab* to;
+    entry* first;
+    entry* last;
+    std::uint32_t count;
+  };
+  struct batch_of_entries {
+    entry* first;  // of `count`, linked
+    std::uint32_t count = 0;
+    std::uint32_t slabs = 0;  // entries of `of` that say something
+    homecoming of[batch];
   };
   class looker {
    public:
@@ -152,6 +196,12 @@ class registry {
   WEFT_NOINLINE void give_some(shard& mine) noexcept;
   WEFT_NOINLINE void wait_for_lookers() const noexcept;
   slab* slabs() noexcept;
+  static slab* make_slab() noexcept;
+  static void free_slab(slab& s) noexcept;
+  entry* take(slab& s, std::uint32_t& count) noexcept;
+  static batch_of_entries cut(shard& mine) noexcept;
+  void bring_home(const batch_of_entries& some) noexcept;
+  WEFT_NOINLINE void free_empty_slabs() noexcept;
 
   const bool asymmetric_;
   const unsigned shard_count_;  // of the workers, and one for all others
@@ -161,8 +211,10 @@ class registry {
   alignas(cache_line) spin_lock outside_lock_;  // guards the last shard
   mutable spin_lock lock_;                      // guards what follows
   slab* slabs_ = nullptr;
-  std::size_t slab_count_ = 0;
-  std::vector<entry*> spare_;  // heads of lists of `batch` entries
+  intrusive_list<slab> partial_;  // I3
+  std::size_t empty_count_ = 0;   // slabs
+  std::size_t spare_count_ = 0;
+  entry* spare_[spare_max + 1];  // heads of lists of `batch` entries
 };
 
 }  // namespace weft::detail

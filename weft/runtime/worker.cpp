@@ -33,6 +33,7 @@
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/frame_trim.hpp"
 
 namespace weft::detail {
 namespace {
@@ -576,9 +577,16 @@ void worker::sleep() noexcept {
   look_around();  // and not only now and then: nothing else will be done until somebody wakes us
   if (!fall_asleep()) return;
   bool skipped = false;
-  const std::int64_t deadline = std::min(next_look_ns(skipped), leave_at_ns_);
-  if (skipped) {
-    // fall through to the timers
+  std::int64_t deadline = std::min(next_look_ns(skipped), leave_at_ns_);
+  std::int64_t trim_ns = never_ns;  // not on a clock that can be moved: memory is of the real one
+  if (!core_.env_.is_virtual()) {
+    trim_ns = trim_due_ns(last_look_ns_);
+    // A few times after a burst, then no more: an idle program sleeps for good. Where no park has a
+    // time-out it is done when something else has woken this thread.
+    if (!WEFT_INFINITE_TIMEOUTS && trim_ns < deadline) deadline = trim_ns;
+  }
+  if (skipped || trim_ns <= last_look_ns_) {
+    // no sleep: on to the timers, or to what is to be given back
   } else if (p.io->idle()) {
     static_cast<void>(p.sleep.park_until(deadline));
   } else if (p.sleep.prepare_park(parker::place::driver) == parking::may_sleep) {
@@ -589,6 +597,12 @@ void worker::sleep() noexcept {
   }
   if (!core_.idle_.wake_self(p.index)) searching_ = true;  // a waker counted us as searching
   look_around();
+  // Not while searching: whoever makes work would wake nobody else for it.
+  if (WEFT_UNLIKELY(trim_ns <= last_look_ns_) && !searching_ && !has_work()) {
+    trim_frames(last_look_ns_);
+    core_.jobs_.trim(*p.jobs);
+    core_.jobs_.trim();
+  }
 }
 
 // --- Without a thread

@@ -2,8 +2,10 @@
 //   I1  A block is on one free list, or in use. Its class follows from its size alone, which both
 //       sides know (sized operator delete), so there is no header.
 //   I2  A thread's list of a class holds at most 2 * batch_blocks; at the limit one batch goes to
-//       the depot in one lock. A class of the depot holds at most depot_batches_max; what is over
-//       goes back to the system.
+//       the depot in one lock. A class of the depot holds at most depot_bytes_max; what is over goes
+//       home to its slabs.
+//   I3  Where a block belongs is decided by its size and the environment alone: up to 2 KiB with the
+//       pool on it is a slab's, also for a thread whose lists are gone; otherwise the system's.
 // Orderings: a block crosses threads only through the depot's lock (P1 of spin_lock).
 #include "weft/task/frame_pool.hpp"
 
@@ -16,6 +18,7 @@
 #include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/task/frame_slabs.hpp"
 
 #if WEFT_ASAN
 #include <sanitizer/asan_interface.h>
@@ -33,12 +36,12 @@ using detail::this_thread_state;
 constexpr std::size_t class_bytes = std::size_t{1} << detail::frame_class_shift;
 static_assert(class_bytes == cache_line);
 constexpr unsigned batch_blocks = 64;
-constexpr unsigned depot_batches_max = 1024;  // of a class: 64 Ki blocks
+constexpr std::size_t depot_bytes_max = std::size_t{256} << 10;  // of a class
 
-struct depot_class {
+struct alignas(cache_line) depot_class {
   spin_lock lock;
   frame_block* batches = nullptr;
-  unsigned count = 0;
+  std::size_t blocks = 0;
 };
 
 // Never destroyed: frames may be freed by static destructors and by threads that outlive main().
@@ -82,7 +85,14 @@ bool pool_enabled() noexcept {
   return enabled;
 }
 
-// I2. Says whether the depot took it.
+constexpr std::size_t block_bytes(std::size_t index) noexcept { return (index + 1) * class_bytes; }
+constexpr std::size_t batch_bytes(std::size_t index) noexcept {
+  return batch_blocks * block_bytes(index);
+}
+static_assert(depot_bytes_max >= batch_bytes(frame_class_count - 1),
+              "each class has a batch there");
+
+// I2
 void give_batch(std::size_t index, frame_list& list) noexcept {
   frame_block* const first = list.head;
   frame_block* last = first;
@@ -91,22 +101,18 @@ void give_batch(std::size_t index, frame_list& list) noexcept {
   list.head = last->next;
   list.count -= n;
   last->next = nullptr;
+  first->batch_blocks = n;
   depot_class& d = depot(index);
   {
     spin_guard guard(d.lock);
-    if (d.count < depot_batches_max) {
+    if ((d.blocks + n) * block_bytes(index) <= depot_bytes_max) {
       first->next_batch = d.batches;
       d.batches = first;
-      ++d.count;
+      d.blocks += n;
       return;
     }
   }
-  for (frame_block* b = first; b != nullptr;) {  // I2: the depot is full
-    frame_block* const next = b->next;
-    unpoison(b, (index + 1) * class_bytes);
-    system_free(b);
-    b = next;
-  }
+  detail::return_blocks(index, first);
 }
 
 bool take_batch(std::size_t index, frame_list& list) noexcept {
@@ -115,11 +121,10 @@ bool take_batch(std::size_t index, frame_list& list) noexcept {
     spin_guard guard(d.lock);
     if (d.batches == nullptr) return false;
     list.head = d.batches;
+    list.count = d.batches->batch_blocks;  // of flush(): perhaps a few only
     d.batches = d.batches->next_batch;
-    --d.count;
+    d.blocks -= list.count;
   }
-  list.count = 0;  // a batch that came from flush() may be a short one
-  for (frame_block* b = list.head; b != nullptr; b = b->next) ++list.count;
   return true;
 }
 
@@ -131,7 +136,7 @@ void flush() noexcept {
 }
 
 /// Makes the calling thread keep frames until it ends. thread_local destructors that run after this
-/// one may still free frames: the lists are closed by then, and those frames go to the system.
+/// one may still free frames: the lists are closed by then, and those frames go home one by one.
 // Not a member of the keeper: what a destructor writes to its own object is a dead store.
 constinit thread_local bool keeper_ended = false;
 
@@ -156,19 +161,36 @@ WEFT_NOINLINE bool keep_frames() noexcept {
   return true;
 }
 
-/// From the lists, the depot or the system.
+/// Fills the empty list, or gives one block to a thread that keeps none.
+frame_block* more_blocks(std::size_t index, frame_list& list) {
+  const bool keeps = keep_frames();
+  if (!keeps || !take_batch(index, list)) {
+    const detail::frame_chain taken = detail::take_blocks(index, keeps ? batch_blocks : 1);
+    if (taken.count == 0) throw std::bad_alloc();
+    if (!keeps) return taken.first;
+    list.head = taken.first;
+    list.count = taken.count;
+  }
+  frame_block* const b = list.head;
+  list.head = b->next;
+  --list.count;
+  return b;
+}
+
+/// From the lists, the depot, the slabs or the system.
 void* allocate_block(std::size_t bytes) {
   if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled()))
     return system_allocate(bytes);
   const std::size_t index = (bytes - 1) / class_bytes;
   frame_list& list = this_thread_state().frames[index];
-  if (list.head == nullptr && !(keep_frames() && take_batch(index, list))) {
-    return system_allocate((index + 1) * class_bytes);
+  frame_block* b = list.head;
+  if (b != nullptr) {
+    list.head = b->next;
+    --list.count;
+  } else {
+    b = more_blocks(index, list);
   }
-  frame_block* const b = list.head;
-  list.head = b->next;
-  --list.count;
-  unpoison(b, (index + 1) * class_bytes);
+  unpoison(b, block_bytes(index));
   return b;
 }
 
@@ -185,15 +207,47 @@ WEFT_NOINLINE void* allocate_frame_slowly(std::size_t bytes) {
 
 WEFT_NOINLINE void free_frame_slowly(void* frame, std::size_t bytes) noexcept {
   census_add(census_kind::frames, -1);
-  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !keep_frames())) return system_free(frame);
+  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled())) return system_free(frame);
   const std::size_t index = (bytes - 1) / class_bytes;
+  auto* const b = static_cast<frame_block*>(frame);
+  poison(b, block_bytes(index));
+  if (WEFT_UNLIKELY(!keep_frames())) {
+    b->next = nullptr;
+    return return_blocks(index, b);
+  }
   frame_list& list = this_thread_state().frames[index];
   if (list.count >= list.limit) give_batch(index, list);  // I2
-  auto* const b = static_cast<frame_block*>(frame);
   b->next = list.head;
   list.head = b;
-  poison(b, (index + 1) * class_bytes);
   ++list.count;
+}
+
+void send_depot_home() noexcept {
+  for (std::size_t i = 0; i < frame_class_count; ++i) {
+    depot_class& d = depot(i);
+    frame_block* batch = nullptr;
+    {
+      spin_guard guard(d.lock);
+      batch = d.batches;
+      d.batches = nullptr;
+      d.blocks = 0;
+    }
+    while (batch != nullptr) {
+      frame_block* const after = batch->next_batch;
+      return_blocks(i, batch);
+      batch = after;
+    }
+  }
+}
+
+std::size_t depot_bytes() noexcept {
+  std::size_t sum = 0;
+  for (std::size_t i = 0; i < frame_class_count; ++i) {
+    depot_class& d = depot(i);
+    spin_guard guard(d.lock);
+    sum += d.blocks * block_bytes(i);
+  }
+  return sum;
 }
 
 }  // namespace detail

@@ -1,9 +1,10 @@
 // frame_pool: where coroutine frames come from. Per-thread free lists by size class, so that the
-// steady state of spawn + join never calls malloc; full lists go to a shared depot in batches, so
-// that frames freed on another core come back.
+// steady state of spawn + join takes no lock; full lists go to a shared depot in batches, so that
+// frames freed on another core come back, and what is too much for it goes home to slabs of pages
+// (frame_slabs.hpp), which idle workers give back to the system (frame_trim.hpp).
 //
 //   Threads  any; memory may be freed on another thread than it came from
-//   Cost     a few instructions on the thread's own list; one lock a batch of 64 at the depot
+//   Cost     a few instructions on the thread's own list; one lock or two a batch of 64 below
 //   Memory   blocks of a multiple of 64 bytes, 64-byte aligned (GCC 12 and Clang misalign frames of
 //            over-aligned locals otherwise); above 2 KiB straight from the system's allocator
 //   Debug    WEFT_FRAME_POOL=off in the environment: every frame by the system's allocator; under
@@ -22,6 +23,10 @@ namespace detail {
 // Out of line: the list is empty or full, the frame is large, or the build looks closer.
 [[nodiscard]] void* allocate_frame_slowly(std::size_t bytes);
 void free_frame_slowly(void* frame, std::size_t bytes) noexcept;
+
+/// What is at the depot goes home to its slabs.
+void send_depot_home() noexcept;
+[[nodiscard]] std::size_t depot_bytes() noexcept;
 
 #if WEFT_ASAN || WEFT_CENSUS
 inline constexpr bool frames_in_line = false;

@@ -1,9 +1,11 @@
 #include "weft/task/frame_pool.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <new>
 #include <set>
 #include <string_view>
@@ -13,13 +15,15 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
+#include "weft/base/time.hpp"
+#include "weft/task/frame_slabs.hpp"
+#include "weft/task/frame_trim.hpp"
 
 namespace {
 
-// What the pool asks of the system. Only this program's: frames are all that is aligned so.
+// What the pool asks of the system's allocator. Only this program's: frames are all that is aligned so.
 weft::atomic<long> system_allocations;
 weft::atomic<long> system_frees;
-thread_local bool no_memory = false;
 
 #if WEFT_TSAN
 constexpr bool counted =
@@ -32,7 +36,6 @@ constexpr bool counted = true;
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   system_allocations.fetch_add(1, weft::order::relaxed);
   const auto a = static_cast<std::size_t>(alignment);
-  if (no_memory) throw std::bad_alloc();
   void* const p = std::aligned_alloc(a, (bytes + a - 1) / a * a);
   if (p == nullptr) throw std::bad_alloc();
   return p;
@@ -49,6 +52,7 @@ namespace {
 
 // Sizes that no other test of this program uses, so that the lists are as this test left them.
 constexpr std::size_t odd_size = 1700;
+constexpr std::size_t one_mib = std::size_t{1} << 20;
 
 class frame_pool : public ::testing::Test {
  protected:
@@ -62,11 +66,18 @@ class frame_pool : public ::testing::Test {
 TEST_F(frame_pool, freed_frame_is_the_next_one_given) {
   void* const first = allocate_frame(odd_size);
   free_frame(first, odd_size);
-  const long before = system_allocations.load(order::relaxed);
   void* const second = allocate_frame(odd_size - 20);  // the same class of 64 bytes
   EXPECT_EQ(first, second);
-  EXPECT_EQ(system_allocations.load(order::relaxed), before);
   free_frame(second, odd_size - 20);
+}
+
+TEST_F(frame_pool, frame_of_up_to_2_kib_is_never_the_system_allocators) {
+  if (!counted) GTEST_SKIP() << "allocations are not counted here";
+  const long before = system_allocations.load(order::relaxed);
+  std::vector<void*> frames;
+  for (int i = 0; i < 300; ++i) frames.push_back(allocate_frame(2048));
+  for (void* p : frames) free_frame(p, 2048);
+  EXPECT_EQ(system_allocations.load(order::relaxed), before);
 }
 
 TEST_F(frame_pool, every_size_is_aligned_and_wholly_usable) {
@@ -99,15 +110,14 @@ TEST_F(frame_pool, frames_freed_on_another_thread_come_back) {
   std::vector<void*> frames;
   for (int i = 0; i < n; ++i) frames.push_back(allocate_frame(bytes));
   std::set<void*> known(frames.begin(), frames.end());
+  flush_frame_cache();  // and this one has no others left
   std::thread([&] {
     for (void* p : frames) free_frame(p, bytes);
   }).join();  // what the thread held goes to the depot at its end
-  const long before = system_allocations.load(order::relaxed);
   for (auto& p : frames) {
     p = allocate_frame(bytes);
     EXPECT_EQ(known.count(p), 1u);
   }
-  EXPECT_EQ(system_allocations.load(order::relaxed), before);
   for (void* p : frames) free_frame(p, bytes);
 }
 
@@ -121,14 +131,14 @@ TEST_F(frame_pool, producer_and_consumer_on_two_threads_need_no_new_memory) {
       free_frame(p, bytes);
     }
   });
-  const long before = system_allocations.load(order::relaxed);
+  const std::size_t before = frame_pool_now().used_bytes;
   for (int i = 0; i < 20'000; ++i) {
     void* const p = allocate_frame(bytes);
     while (handed.load(order::relaxed) != nullptr) std::this_thread::yield();
     handed.store(p, order::release);
   }
   consumer.join();
-  EXPECT_LE(system_allocations.load(order::relaxed) - before, 4 * 64);
+  EXPECT_LE(frame_pool_now().used_bytes, before + one_mib);  // it were 26 MiB
 }
 
 TEST_F(frame_pool, flush_hands_everything_to_the_other_threads) {
@@ -147,54 +157,278 @@ TEST_F(frame_pool, flush_hands_everything_to_the_other_threads) {
 /// A thread_local that outlives the thread's free lists, because it was there before them.
 struct late_user {
   static constexpr std::size_t bytes = 1100;
-  static inline long freed_by_the_system = -1;
+  static constexpr std::size_t block = 1152;
+  static inline std::size_t before = 0;
+  static inline std::size_t after = 0;
   void* frame = nullptr;
   ~late_user() {
     if (frame == nullptr) return;
-    const long before = system_frees.load(order::relaxed);
+    before = frame_pool_now().out_bytes;
     free_frame(frame, bytes);
     free_frame(allocate_frame(bytes), bytes);
-    freed_by_the_system = system_frees.load(order::relaxed) - before;
+    after = frame_pool_now().out_bytes;
   }
 };
 
-TEST_F(frame_pool, frames_of_a_thread_whose_lists_are_gone_go_through_the_system) {
-  if (!counted) GTEST_SKIP() << "allocations are not counted here";
+TEST_F(frame_pool, frames_of_a_thread_whose_lists_are_gone_go_home_one_by_one) {
   std::thread([] {
     static thread_local late_user user;
     static_cast<void>(user.frame);  // made before the lists are
     user.frame = allocate_frame(late_user::bytes);
     free_frame(allocate_frame(late_user::bytes), late_user::bytes);  // the depot will have one
   }).join();
-  EXPECT_EQ(late_user::freed_by_the_system, 2);
+  EXPECT_EQ(late_user::after + late_user::block, late_user::before);
 }
 
-TEST_F(frame_pool, frame_that_could_not_be_had_is_not_counted) {
-  if (!counted) GTEST_SKIP() << "allocations are not counted here";
-  const long before = live_census().frames;
-  for (const std::size_t bytes : {std::size_t{1000}, std::size_t{5000}}) {
-    std::vector<void*> frames;  // what the lists and the depot still have
-    no_memory = true;
-    try {
-      for (;;) frames.push_back(allocate_frame(bytes));
-    } catch (const std::bad_alloc&) {
+// --- slabs, and what goes back to the system -----------------------------------------------------
+
+/// Frames of one size that go when this goes.
+class burst {
+ public:
+  burst(std::size_t n, std::size_t bytes) : bytes_(bytes) {
+    frames_.reserve(n);
+    for (std::size_t i = 0; i < n; ++i) frames_.push_back(allocate_frame(bytes));
+  }
+  ~burst() { end(); }
+  burst(const burst&) = delete;
+  burst& operator=(const burst&) = delete;
+  void end() {
+    for (void* p : frames_) free_frame(p, bytes_);
+    frames_.clear();
+  }
+  /// Of every `one_of` the first one stays.
+  void thin_out(std::size_t one_of) {
+    std::vector<void*> kept;
+    for (std::size_t i = 0; i < frames_.size(); ++i) {
+      if (i % one_of == 0) {
+        kept.push_back(frames_[i]);
+      } else {
+        free_frame(frames_[i], bytes_);
+      }
     }
-    no_memory = false;
-    for (void* p : frames) free_frame(p, bytes);
-    EXPECT_EQ(live_census().frames, before);
+    frames_.swap(kept);
+  }
+  std::vector<void*>& frames() { return frames_; }
+
+ private:
+  std::size_t bytes_;
+  std::vector<void*> frames_;
+};
+
+/// Idle workers' part, at a time that only these tests have.
+std::int64_t idle_now_ns = 0;
+void idle_until_nothing_is_due() {
+  for (std::int64_t due; (due = detail::trim_due_ns(idle_now_ns)) != never_ns;) {
+    idle_now_ns = due;
+    detail::trim_frames(due);
   }
 }
 
-TEST_F(frame_pool, keeps_no_more_than_its_bound) {
-  if (!counted) GTEST_SKIP() << "allocations are not counted here";
-  constexpr std::size_t bytes = 40;
-  constexpr long n = 100'000;
-  constexpr long kept_max = 1024 * 64 + 2 * 64;
-  std::vector<void*> frames;
-  for (long i = 0; i < n; ++i) frames.push_back(allocate_frame(bytes));
-  const long before = system_frees.load(order::relaxed);
-  for (void* p : frames) free_frame(p, bytes);
-  EXPECT_GE(system_frees.load(order::relaxed) - before, n - kept_max);
+class frame_trim : public frame_pool {
+ protected:
+  void SetUp() override {
+    frame_pool::SetUp();
+    idle_until_nothing_is_due();
+    trim_frame_pool();
+    before = frame_pool_now();
+  }
+  void TearDown() override { trim_frame_pool(); }
+  frame_pool_figures before;
+};
+
+#if WEFT_ASAN || WEFT_TSAN
+constexpr std::size_t many = 100'000;
+#else
+constexpr std::size_t many = 1'000'000;
+#endif
+
+TEST_F(frame_trim, all_memory_of_a_burst_goes_back_when_it_is_asked_for) {
+  burst frames(many, 100);
+  EXPECT_GE(frame_pool_now().used_bytes, before.used_bytes + many * 128);
+  frames.end();
+  trim_frame_pool();
+  const frame_pool_figures after = frame_pool_now();
+  EXPECT_EQ(after.used_bytes, before.used_bytes);
+  EXPECT_EQ(after.out_bytes, before.out_bytes);
+  EXPECT_EQ(after.mapped_bytes, before.mapped_bytes);
+  EXPECT_EQ(after.empty_bytes, 0u);
+  EXPECT_EQ(after.depot_bytes, 0u);
+}
+
+TEST_F(frame_trim, idle_workers_give_back_half_of_it_each_second_and_then_sleep_for_good) {
+  burst(many, 500).end();
+  const std::size_t begin = frame_pool_now().empty_bytes;
+  EXPECT_GE(begin + detail::frame_slab_bytes * 520, many * 512);  // but for lists and the depot
+  const std::int64_t burst_ns = idle_now_ns;
+  std::int64_t due = detail::trim_due_ns(burst_ns);
+  EXPECT_EQ(due, burst_ns + detail::trim_period_ns);
+  EXPECT_EQ(detail::trim_due_ns(burst_ns + 5), due);  // the wait has begun already
+  detail::trim_frames(due - 1);
+  EXPECT_GE(frame_pool_now().empty_bytes, begin);
+  do {  // one pass, in slices
+    detail::trim_frames(due);
+  } while (detail::trim_due_ns(due) == due);
+  EXPECT_LE(frame_pool_now().empty_bytes, begin / 2 + 5 * one_mib);
+  EXPECT_GE(frame_pool_now().empty_bytes, begin / 2 - 5 * one_mib);
+  EXPECT_EQ(detail::trim_due_ns(due), due + detail::trim_period_ns);
+  idle_until_nothing_is_due();
+  EXPECT_LE(idle_now_ns - burst_ns, 12 * detail::trim_period_ns);
+  EXPECT_LE(frame_pool_now().empty_bytes, frame_bytes_kept);
+  EXPECT_EQ(detail::trim_due_ns(idle_now_ns + 1000 * ns_per_s), never_ns);
+}
+
+TEST_F(frame_trim, what_the_last_second_had_need_of_stays) {
+  constexpr std::size_t n = many / 10;
+  burst(n, 500).end();
+  std::int64_t due = detail::trim_due_ns(idle_now_ns);
+  for (int second = 0; second < 5; ++second) {
+    burst(n, 500).end();
+    const std::size_t kept = frame_pool_now().empty_bytes;
+    do {
+      detail::trim_frames(due);
+    } while (detail::trim_due_ns(due) == due);
+    EXPECT_GE(frame_pool_now().empty_bytes, kept);
+    idle_now_ns = due;
+    due = detail::trim_due_ns(due);
+    ASSERT_EQ(due, idle_now_ns + detail::trim_period_ns);
+  }
+  idle_until_nothing_is_due();
+}
+
+TEST_F(frame_trim, one_thread_of_many_that_wake_does_the_pass) {
+  burst(many / 10, 500).end();
+  const std::int64_t due = detail::trim_due_ns(idle_now_ns);
+  while (detail::trim_due_ns(due) == due) detail::trim_frames(due);
+  const std::size_t left = frame_pool_now().empty_bytes;
+  detail::trim_frames(due);
+  EXPECT_EQ(frame_pool_now().empty_bytes, left);
+  idle_now_ns = due;
+  idle_until_nothing_is_due();
+}
+
+TEST_F(frame_trim, empty_slabs_serve_any_class) {
+  burst(many / 10, 128).end();
+  flush_frame_cache();
+  detail::send_depot_home();
+  const frame_pool_figures small = frame_pool_now();
+  EXPECT_EQ(small.used_bytes, before.used_bytes);
+  const burst large(many / 10 * 128 / 1024 - 64, 1024);
+  EXPECT_EQ(frame_pool_now().mapped_bytes, small.mapped_bytes);
+  EXPECT_LE(frame_pool_now().empty_bytes, one_mib);
+}
+
+TEST_F(frame_trim, burst_that_is_freed_on_other_threads_goes_back_too) {
+  burst frames(many / 10, 300);
+  auto& all = frames.frames();
+  std::thread even([&] {
+    for (std::size_t i = 0; i < all.size(); i += 2) free_frame(all[i], 300);
+  });
+  std::thread odd([&] {
+    for (std::size_t i = 1; i < all.size(); i += 2) free_frame(all[i], 300);
+  });
+  even.join();
+  odd.join();
+  all.clear();
+  trim_frame_pool();
+  EXPECT_EQ(frame_pool_now().used_bytes, before.used_bytes);
+  EXPECT_EQ(frame_pool_now().mapped_bytes, before.mapped_bytes);
+}
+
+TEST_F(frame_trim, frames_that_stay_keep_their_slabs_and_the_rest_of_these_is_used_again) {
+  constexpr std::size_t n = many / 10;
+  burst kept(n, 100);
+  const std::size_t full = frame_pool_now().used_bytes;
+  kept.thin_out(100);  // of 512 blocks of a slab
+  trim_frame_pool();
+  EXPECT_EQ(frame_pool_now().used_bytes, full);
+  {
+    const burst again(n - n / 100, 100);
+    EXPECT_LE(frame_pool_now().used_bytes, full + detail::frame_slab_bytes);
+  }
+  kept.end();
+  trim_frame_pool();
+  EXPECT_EQ(frame_pool_now().used_bytes, before.used_bytes);
+}
+
+TEST_F(frame_trim, one_frame_keeps_one_slab) {
+  burst kept(many / 10, 100);
+  kept.thin_out(many);
+  ASSERT_EQ(kept.frames().size(), 1u);
+  trim_frame_pool();
+  EXPECT_EQ(frame_pool_now().used_bytes, before.used_bytes + detail::frame_slab_bytes);
+  EXPECT_EQ(frame_pool_now().out_bytes, before.out_bytes + 128);
+}
+
+TEST_F(frame_trim, many_threads_that_end_leave_nothing_behind) {
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < 50; ++t) {
+    threads.emplace_back([t] {
+      for (std::size_t bytes = 64; bytes <= 2048; bytes += 64) burst(1 + 7 * t, bytes).end();
+    });
+  }
+  for (auto& t : threads) t.join();
+  trim_frame_pool();
+  EXPECT_EQ(frame_pool_now().used_bytes, before.used_bytes);
+  EXPECT_EQ(frame_pool_now().out_bytes, before.out_bytes);
+}
+
+TEST_F(frame_trim, memory_that_went_back_can_be_had_again_and_is_whole) {
+  for (int round = 0; round < 3; ++round) {
+    burst frames(many / 100, 2000);
+    for (void* p : frames.frames()) __builtin_memset(p, 0xA5, 2000);
+    for (void* p : frames.frames()) ASSERT_EQ(static_cast<unsigned char*>(p)[1999], 0xA5);
+    frames.thin_out(500);  // so that chunks stay, and their slabs go
+    trim_frame_pool();
+    burst again(many / 100, 1000);
+    for (void* p : again.frames()) __builtin_memset(p, 0x5A, 1000);
+    for (void* p : frames.frames()) ASSERT_EQ(static_cast<unsigned char*>(p)[1999], 0xA5);
+  }
+}
+
+/// In a process of its own: true if frames ran out as they must when there is no more memory.
+bool runs_out_of_memory_well() {
+  constexpr std::size_t bytes = 1000;
+  static void* frames[2 * detail::frame_chunk_bytes / bytes];
+  const long before = live_census().frames;
+  free_frame(allocate_frame(bytes), bytes);
+  struct rlimit old{};
+  ::getrlimit(RLIMIT_AS, &old);
+  const struct rlimit none{1, old.rlim_max};
+  ::setrlimit(RLIMIT_AS, &none);
+  std::size_t n = 0;
+  bool refused = false;
+  try {
+    for (; n < std::size(frames); ++n) frames[n] = allocate_frame(bytes);
+  } catch (const std::bad_alloc&) {
+    refused = true;
+  }
+  const bool exact = live_census().frames == before + static_cast<long>(n) * WEFT_CENSUS;
+  ::setrlimit(RLIMIT_AS, &old);
+  frames[n++] = allocate_frame(bytes);  // and it can go on
+  while (n > 0) free_frame(frames[--n], bytes);
+  return refused && exact && live_census().frames == before;
+}
+
+TEST(frame_pool_death_test, frame_that_could_not_be_had_throws_and_is_not_counted) {
+  if (WEFT_ASAN || WEFT_TSAN) GTEST_SKIP() << "a sanitizer needs memory of its own";
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own, started anew
+  EXPECT_EXIT(std::_Exit(runs_out_of_memory_well() ? 0 : 1), ::testing::ExitedWithCode(0), "");
+  ::testing::FLAGS_gtest_death_test_style = "fast";
+}
+
+using frame_home_death_test = frame_pool;
+TEST_F(frame_home_death_test, frame_that_is_freed_twice_is_seen_when_it_comes_home) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto twice = [] {
+    void* const p = allocate_frame(100);
+    detail::frame_block* const b = static_cast<detail::frame_block*>(p);
+    for (int i = 0; i < 1000; ++i) {
+      b->next = nullptr;
+      detail::return_blocks(1, b);
+    }
+  };
+  EXPECT_DEATH(twice(), "freed twice");
+  ::testing::FLAGS_gtest_death_test_style = "fast";
 }
 
 TEST(frame_pool_death_test, is_off_when_the_environment_says_so) {

@@ -22,7 +22,9 @@ namespace detail {
 /// A free frame. See frame_pool.cpp.
 struct frame_block {
   frame_block* next;
-  frame_block* next_batch;  // valid in the first block of a batch at the depot
+  // Valid in the first block of a batch at the depot.
+  frame_block* next_batch;
+  std::uint32_t batch_blocks;
 };
 
 struct frame_list {
