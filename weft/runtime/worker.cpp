@@ -455,7 +455,7 @@ void worker::push(job& ready, wake_kind why) noexcept {
     // It joined a child, and made others after that one: most likely they are next in the queue, and
     // it will join them, too.
     siblings_first_ = 0;
-    if (ending_.maker == job::as_maker(ready)) {
+    if (ending_.maker != 0 && ending_.maker == job::as_maker(ready)) {
       siblings_first_ = static_cast<std::uint8_t>(ready.born.children - ending_.number);
       their_maker_ = ending_.maker;
     }

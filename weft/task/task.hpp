@@ -12,6 +12,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <type_traits>
@@ -30,8 +31,7 @@ namespace detail {
 /// A value, an exception, or nothing yet.
 template <class T>
 class result_slot {
-  using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*,
-                                    std::conditional_t<std::is_void_v<T>, char, T>>;
+  using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
 
  public:
   result_slot() noexcept {}
@@ -70,7 +70,7 @@ class result_slot {
     const clearing afterwards(*this);
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
-    } else if constexpr (!std::is_void_v<T>) {
+    } else {
       return static_cast<T>(std::move(value_));
     }
   }
@@ -111,6 +111,61 @@ class result_slot {
     std::exception_ptr error_;
   };
   state state_ = state::empty;
+};
+
+/// Of void there is nothing to keep, so that one word is enough: most jobs and tasks have one.
+template <>
+class result_slot<void> {
+ public:
+  result_slot() noexcept {}
+  ~result_slot() { clear(); }
+  result_slot(const result_slot&) = delete;
+  result_slot& operator=(const result_slot&) = delete;
+
+  void set_value() noexcept {
+    WEFT_CHECK_SLOW(word_ == empty, "a result was set twice");
+    word_ = value;
+  }
+  void set_error(std::exception_ptr e) noexcept {
+    WEFT_ASSERT(e != nullptr, "a task failed with an exception_ptr that points at nothing");
+    clear();
+    ::new (static_cast<void*>(&error_)) std::exception_ptr(std::move(e));
+  }
+  bool has_value() const noexcept { return word_ == value; }
+  bool has_error() const noexcept { return word_ > value; }
+  std::exception_ptr error() const noexcept { return has_error() ? error_ : nullptr; }
+  void clear() noexcept {
+    if (WEFT_UNLIKELY(has_error())) error_.~exception_ptr();
+    word_ = empty;
+  }
+
+  /// Once; or rethrows.
+  void take() {
+    if (WEFT_UNLIKELY(!has_value())) throw_instead();
+    word_ = empty;
+  }
+  void take_from(result_slot& other) noexcept {
+    if (WEFT_UNLIKELY(other.has_error())) {
+      set_error(std::move(other.error_));
+    } else if (other.has_value()) {
+      set_value();
+    }
+  }
+
+ private:
+  static constexpr std::uintptr_t empty = 0;
+  static constexpr std::uintptr_t value = 1;  // else the address that an exception_ptr is
+  static_assert(sizeof(std::exception_ptr) == sizeof(std::uintptr_t));
+  [[noreturn]] WEFT_NOINLINE void throw_instead() {
+    WEFT_ASSERT(has_error(), "a task's result was taken twice, or before it had one");
+    std::exception_ptr e = std::move(error_);
+    clear();
+    std::rethrow_exception(std::move(e));
+  }
+  union {
+    std::uintptr_t word_ = empty;
+    std::exception_ptr error_;
+  };
 };
 
 /// At the end of a task: its awaiter goes on.
