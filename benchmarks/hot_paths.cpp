@@ -92,10 +92,23 @@ weft::task<count> spawn_join_64(count n) {
   co_return done;
 }
 
+/// Nobody else is ready: it goes straight on.
 weft::task<count> yield(count n) {
   for (count i = 0; i < n; i++) co_await weft::yield_now();
   co_return n;
 }
+
+/// Two that take turns: through the queue.
+weft::task<count> take_turns(count n, weft::spawn_options options) {
+  auto a = weft::spawn(options, yield, n / 2);
+  auto b = weft::spawn(options, yield, n / 2);
+  co_await a;
+  co_await b;
+  co_return n / 2 * 2;
+}
+weft::task<count> yield_two(count n) { return take_turns(n, {}); }
+weft::task<count> yield_high(count n) { return take_turns(n, {.priority = weft::priority::high}); }
+weft::task<count> yield_pinned(count n) { return take_turns(n, {.worker = 0}); }
 
 weft::task<count> sleep_zero(count n) {
   for (count i = 0; i < n; i++) co_await weft::sleep_for(std::chrono::nanoseconds(0));
@@ -273,6 +286,9 @@ constexpr path paths[] = {
     {"spawn_join", spawn_join, nullptr},
     {"spawn_join_64", spawn_join_64, nullptr},
     {"yield", yield, nullptr},
+    {"yield_two", yield_two, nullptr},
+    {"yield_high", yield_high, nullptr},
+    {"yield_pinned", yield_pinned, nullptr},
     {"wake", wake, nullptr},
     {"sleep_zero", sleep_zero, nullptr},
     {"timer", nullptr, timer},

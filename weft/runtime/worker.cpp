@@ -289,6 +289,8 @@ WEFT_NOINLINE void worker::take_arrivals() noexcept {
     rest = after;
   }
   pinned_next_[static_cast<unsigned>(priority::normal)] = true;  // by_priority() turns it round
+  // One that yielded and was alone waits in the run queue untold (push()), because it was to come next.
+  if (!p.ready.empty_hint()) core_.wake_one(idle::pusher::worker);
 }
 
 /// Whether there is anything here that this worker must not fall asleep over.
@@ -472,7 +474,8 @@ void worker::push(job& ready, wake_kind why) noexcept {
   if (why == wake_kind::yielded && p.ready.empty_hint() &&
       p.lifo.load(order::relaxed) == nullptr) {
     // It comes straight back to this worker. What else there may be, in the injector or on the deque,
-    // was told when it was put there.
+    // was told when it was put there, so that others take it; what only this worker may take is seen to
+    // in take_arrivals().
     return push_behind(*queued, priority::normal);
   }
   queue_usual(*queued);
