@@ -133,6 +133,34 @@ TEST(pinned_jobs, nobody_steals_a_pinned_job_of_a_busy_worker) {
   EXPECT_EQ(elsewhere, 0);
 }
 
+// One that yields alone stays with its worker and tells nobody. A pinned job that comes first must not
+// leave it lying there while the other worker sleeps.
+TEST(pinned_jobs, a_lone_yielder_is_taken_over_when_a_pinned_job_holds_its_worker) {
+  runtime rt({.workers = 2});
+  std::atomic<unsigned> turns{0}, home{0};
+  std::atomic<bool> done{false};
+  auto yielder = rt.spawn([&]() -> task<> {
+    while (!done) {
+      home = this_task::worker();
+      ++turns;
+      co_await yield_now();
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    const unsigned begun = turns;
+    while (turns < begun + 1000) std::this_thread::yield();
+    auto holder = rt.spawn(spawn_options{.worker = home}, [&] {
+      const unsigned seen = turns;
+      while (turns == seen) std::this_thread::yield();
+    });
+    const auto join = [](join_handle<>& h) -> task<> { co_await h; };
+    rt.block_on(join(holder));
+  }
+  done = true;
+  const auto join = [](join_handle<>& h) -> task<> { co_await h; };
+  rt.block_on(join(yielder));
+}
+
 /// Worker 0 makes jobs of its own, and is then busy until the others have run them all.
 struct busy_worker {
   std::atomic<bool> made{false}, release{false};
