@@ -71,6 +71,17 @@ os::poll_set make_doorbell(const io::driver& driver) {
   return std::move(*made);
 }
 
+/// What awaiting a job gives that was stopped.
+bool is_end_of_stopped(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const weft::error& e) {
+    return e.code() == std::errc::operation_canceled;
+  } catch (...) {
+    return false;
+  }
+}
+
 void print_panic(const job& ended, const std::exception_ptr& error) noexcept {
   const char* what = "an exception that is no std::exception";
   try {
@@ -283,6 +294,8 @@ void runtime_core::tell_shutdown() noexcept {
 }
 
 void runtime_core::panicked(job& ended, std::exception_ptr error) noexcept {
+  // All jobs are being stopped, and it joined one that was first: it ends so in the place of its own stop.
+  if (jobs_.stopping() && is_end_of_stopped(error)) return;
   print_panic(ended, error);
   if (options_.on_panic == panic_policy::abort) std::abort();
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "weft/queue/run_queue.hpp"
 #include "weft/runtime/environment.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
@@ -137,8 +138,9 @@ TEST(fairness, an_inbox_is_emptied_within_8_turns_and_its_first_job_starts) {
 
 TEST(fairness, a_job_of_high_priority_from_outside_starts_within_8_turns) {
   EXPECT_EQ(longest_wait({}, inject<priority::high>), 8);
-  // Every second look meets the turn that is for the others.
-  EXPECT_EQ(longest_wait(high, inject<priority::high>), 16);
+  // Every second look may meet the turn that is for the others: that depends on how often the worker looked
+  // for work before it had any.
+  EXPECT_LE(longest_wait(high, inject<priority::high>), 16);
 }
 
 TEST(fairness, a_job_of_high_priority_has_the_next_turn) {
@@ -303,6 +305,99 @@ TEST(fairness, a_yielding_crowd_does_not_starve_timers_and_io) {
   // The one that sleeps has high priority, and so the turn in which it was looked.
   EXPECT_EQ(longest_sleep(2'000), 61);
   EXPECT_EQ(longest_sleep(50'000), 1 + 8);  // the clock moves in the turn after the sleeper's
+}
+
+task<int> longest_sleep_beside(int size, stepped& time) {
+  counts c;
+  std::int64_t next_step_ns = 0;
+  std::vector<join_handle<>> busy;
+  const auto ticking_for_long = [&]() -> task<> {
+    while (!c.over && c.turns < 20'000) {
+      ++c.turns;
+      time.now += std::exchange(next_step_ns, 0);
+      co_await yield_now();
+    }
+  };
+  for (int i = 0; i < size; ++i) busy.push_back(spawn(ticking_for_long));
+  int longest = 0;
+  for (int i = 0; i < 10 && c.turns < 20'000; ++i) {
+    const int from = c.turns;
+    next_step_ns = 2'000;
+    co_await sleep_for(1us);
+    longest = std::max(longest, c.turns - from);
+  }
+  c.over = true;
+  for (auto& job : busy) co_await job;
+  co_return longest;
+}
+
+// A run queue that is full at each look, as nobody but those in it run, has no room for what a timer wakes.
+TEST(fairness, a_full_run_queue_does_not_starve_timers) {
+  const auto longest = [](int size) {
+    stepped time;
+    runtime rt({.workers = 1}, time);
+    return rt.block_on(longest_sleep_beside(size, time));
+  };
+  constexpr int capacity = run_queue<job>::capacity;
+  EXPECT_LE(longest(capacity), 61 + 1);
+  // There is room for it, behind the others.
+  for (int size : {capacity - 1, capacity + 1, 2 * capacity}) {
+    EXPECT_LE(longest(size), 61 + capacity + 1) << size;
+  }
+}
+
+task<int> turns_until_branch(runtime& rt) {
+  counts c;
+  crowd busy({}, 3, c);
+  relay_race race(c, rt, inject<priority::normal>);
+  race.send();
+  int began = 0;
+  const auto waits = [&]() -> task<> {
+    while (began == 0 && !race.over()) {
+      ++c.turns;
+      co_await yield_now();
+    }
+  };
+  const int from = c.turns;
+  const auto branch = [&]() -> task<> {
+    began = c.turns;
+    co_return;
+  };
+  co_await fork_join(waits, branch);
+  while (!race.over()) co_await yield_now();
+  co_await end(c, busy);
+  co_return began - from;
+}
+
+// Each 61st turn finds a job in the injector.
+TEST(fairness, the_oldest_branch_starts_within_61_turns_although_jobs_come_from_outside) {
+  virtual_runtime rt;
+  EXPECT_LE(rt.block_on(turns_until_branch(rt.get())), 61 + 1);
+}
+
+task<int> turns_beside_yielding_siblings() {
+  counts c;
+  bool go = false;
+  const auto waits = [&]() -> task<> {
+    while (!go) co_await yield_now();
+  };
+  auto oldest = spawn(waits);
+  std::vector<join_handle<>> many;
+  for (int i = 0; i < 200; ++i) many.push_back(spawn([] {}));
+  crowd busy({}, 2, c);
+  for (auto& one : many) co_await one;
+  go = true;
+  const int from = c.turns;
+  co_await oldest;
+  const int took = c.turns - from;
+  co_await end(c, busy);
+  co_return took;
+}
+
+// It has made many since the one that it joins, but few of them wait in the run queue.
+TEST(fairness, who_joins_a_child_waits_for_no_second_turn_of_its_siblings) {
+  virtual_runtime rt;
+  EXPECT_LE(rt.block_on(turns_beside_yielding_siblings()), 2 * 2);
 }
 
 task<> note(moment& m, std::string& log, char c) {

@@ -7,6 +7,7 @@
 #include <barrier>
 #include <chrono>
 #include <latch>
+#include <limits>
 #include <memory>
 #include <set>
 #include <thread>
@@ -251,7 +252,7 @@ TEST_P(quota, jobs_pinned_to_a_benched_worker_run_there_and_what_they_make_runs_
     const bool stayed = this_task::worker() == home;
     auto made = spawn([] { return this_task::worker(); });
     const unsigned elsewhere = co_await made;
-    co_return stayed && this_task::worker() == home && elsewhere != home;
+    co_return stayed&& this_task::worker() == home&& elsewhere != home;
   };
   for (const auto p : {priority::high, priority::normal, priority::background}) {
     auto on_three = rt.spawn(spawn_options{.priority = p, .worker = 3}, where, 3u);
@@ -290,6 +291,102 @@ TEST_P(quota, the_end_reaches_benched_workers_and_what_waits_on_them) {
   EXPECT_TRUE(rt.shutdown(20s).has_value());
   EXPECT_EQ(rt.metrics().workers_benched, 3u);
   connections.clear();
+}
+
+/// Worker 1 is busy with a pinned job, beside which there always is one of high priority from outside;
+/// worker 0 is held. At the `look`th look around worker 1 is benched. Result: whether what was ready had
+/// its turn after that, though worker 1 was not called back.
+bool all_goes_on_after_look(int look) {
+  quota_world world(2, 2);
+  world.hold_time();  // worker 1 looks around every 61st turn
+  runtime rt({}, world);
+  grant(world, rt, 2);
+  std::atomic<bool> held{false}, release{false}, ready{false}, over{false};
+  auto holder = rt.spawn(spawn_options{.worker = 0}, [&] {
+    held = true;
+    held.notify_all();
+    release.wait(false);
+  });
+  held.wait(false);
+  auto busy = rt.spawn(spawn_options{.worker = 1}, [&]() -> task<> {
+    world.one_from_ask = world.asked + look;
+    for (int turns = 0; turns < 12 * 61; ++turns) {
+      if (!ready.exchange(true)) {
+        std::thread([&] {
+          rt.spawn(spawn_options{.priority = priority::high}, [&] { ready = false; }).detach();
+        }).join();
+      }
+      co_await yield_now();
+    }
+    over = true;
+    over.notify_all();
+  });
+  over.wait(false);
+  while (rt.metrics().workers_benched == 0) std::this_thread::yield();
+  release = true;
+  release.notify_all();
+  auto last = rt.spawn(spawn_options{.priority = priority::high}, test::nothing);
+  const auto join_last = [](join_handle<>& h) -> task<> { co_await h; };
+  rt.block_on(join_last(last));  // worker 0 runs what came from outside in order
+  const bool all = !ready;
+  world.one_from_ask = std::numeric_limits<int>::max();
+  grant(world, rt, 2);
+  rt.block_on(join_last(busy));
+  rt.block_on(join_last(holder));
+  return all;
+}
+
+// One look in eight comes on a turn that has found a job of high priority already.
+TEST(quota_change, benches_no_worker_with_a_job_in_its_hands) {
+  for (int look = 1; look <= 10; ++look) EXPECT_TRUE(all_goes_on_after_look(look)) << look;
+}
+
+TEST_P(quota, a_benched_worker_keeps_the_bounds_between_the_jobs_that_are_pinned_to_it) {
+  runtime rt(options(), world);
+  grant(world, rt, 1);
+  std::atomic<bool> normal{false}, background{false};
+  std::atomic<int> turns{0};
+  const auto busy = [&]() -> task<int> {
+    for (; turns < 1000 && !(normal && background); ++turns) co_await yield_now();
+    co_return turns.load();
+  };
+  auto high = rt.spawn(spawn_options{.worker = 3}, [&]() -> task<int> {
+    auto h = spawn(spawn_options{.priority = priority::high, .worker = 3}, busy);
+    spawn(spawn_options{.worker = 3}, [&] { normal = true; }).detach();
+    spawn(spawn_options{.priority = priority::background, .worker = 3}, [&] {
+      background = true;
+    }).detach();
+    const int took = co_await h;
+    co_return took;
+  });
+  const auto join = [](join_handle<int>& h) -> task<int> { co_return co_await h; };
+  EXPECT_LE(rt.block_on(join(high)), 2 * 64);
+  EXPECT_EQ(rt.metrics().workers_benched, 3u);
+}
+
+// Nobody has ever queued a job of background priority that thieves may take. Somebody searches when the
+// branch is given away, so nobody is woken for it.
+TEST_P(quota, a_branch_in_the_background_that_a_benched_worker_gives_away_is_found) {
+  runtime rt(options(), world);
+  world.hold_time();
+  grant(world, rt, 3);
+  const auto fork = [&]() -> task<> {
+    const auto part = [&]() -> task<> {
+      co_await yield_now();
+      world.let_go();  // its sibling was given away meanwhile
+    };
+    co_await fork_join(part, part);
+  };
+  for (int i = 0; i < 20; ++i) {
+    // Called by name, worker 0 wakes nobody else: it alone searches afterwards.
+    auto on_zero = rt.spawn(spawn_options{.worker = 0}, [&] { world.stop_whoever_looks(); });
+    while (!on_zero.done()) std::this_thread::yield();
+    auto on_three = rt.spawn(spawn_options{.priority = priority::background, .worker = 3}, fork);
+    for (int looks = 0; looks < 300'000 && !on_three.done(); ++looks) std::this_thread::yield();
+    const bool found = on_three.done();
+    if (!found) rt.block_on(test::nothing());  // whoever runs that finds it, and the test ends
+    ASSERT_TRUE(found) << i;
+  }
 }
 
 }  // namespace

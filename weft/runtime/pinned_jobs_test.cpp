@@ -161,6 +161,29 @@ TEST(pinned_jobs, a_lone_yielder_is_taken_over_when_a_pinned_job_holds_its_worke
   rt.block_on(join(yielder));
 }
 
+// Who gives way alone comes straight back, and wakes nobody; but not if the next turn is a pinned job's.
+TEST(pinned_jobs, who_gives_way_to_a_pinned_job_may_go_on_on_another_worker) {
+  runtime rt({.workers = 2});
+  wait_for_parks(rt, 0, 2);
+  std::atomic<int> turns{0};
+  std::atomic<bool> over{false};
+  bool helped = false;
+  const auto gives_way = [&]() -> task<> {
+    spawn(spawn_options{.worker = this_task::worker()}, [&] {
+      const int before = turns;
+      for (int i = 0; i < 1'000'000 && turns == before; ++i) std::this_thread::yield();
+      helped = turns != before;
+      over = true;
+    }).detach();
+    while (!over) {
+      ++turns;
+      co_await yield_now();
+    }
+  };
+  rt.block_on(gives_way());
+  EXPECT_TRUE(helped);
+}
+
 /// Worker 0 makes jobs of its own, and is then busy until the others have run them all.
 struct busy_worker {
   std::atomic<bool> made{false}, release{false};

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string_view>
 
@@ -18,14 +19,23 @@ class quota_world final : public detail::environment {
 
   std::atomic<unsigned> granted;
   std::atomic<int> asked{0};
-  std::int64_t look_every_ns = 0;  // whoever looks around asks
+  std::int64_t look_every_ns = 0;                                  // whoever looks around asks
+  std::atomic<int> one_from_ask{std::numeric_limits<int>::max()};  // asked so often: one CPU
 
   /// From now on the clock crawls: it moves on a little at each look, so that spinning ends, but takes a
   /// million looks for 10 ms.
   void hold_time() { held_at_ns_ = os::monotonic_ns(); }
   void let_time_go() { held_at_ns_ = 0; }
 
+  /// Workers that take part and look at the clock stay there: those that search, before they look again.
+  void stop_whoever_looks() { gate_closed_ = true; }
+  void let_go() {
+    gate_closed_ = false;
+    gate_closed_.notify_all();
+  }
+
   std::int64_t now_ns() noexcept override {
+    if (gate_closed_ && this_task::worker() < granted) gate_closed_.wait(true);
     const std::int64_t held = held_at_ns_;
     return held != 0 ? held + 10 * looks_++ : os::monotonic_ns();
   }
@@ -38,8 +48,7 @@ class quota_world final : public detail::environment {
   }
   unsigned cpus_allowed() noexcept override { return cpus_; }
   unsigned cpus_available() noexcept override {
-    ++asked;
-    return granted;
+    return ++asked < one_from_ask ? granted.load() : 1u;
   }
   std::int64_t cpus_look_every_ns() noexcept override { return look_every_ns; }
 
@@ -47,6 +56,7 @@ class quota_world final : public detail::environment {
   const unsigned cpus_;
   std::atomic<std::int64_t> held_at_ns_{0};
   std::atomic<std::int64_t> looks_{0};
+  std::atomic<bool> gate_closed_{false};
 };
 
 inline task<> nothing() { co_return; }

@@ -193,5 +193,24 @@ TEST(runtime_end, waits_for_a_foreign_thread_that_wakes_its_last_job) {
   }
 }
 
+// The end of a runtime stops all jobs, in some order. Who goes on because the job that it joined was stopped
+// first has made no mistake.
+TEST(runtime_edge, a_detached_job_that_joins_a_stopped_one_at_the_end_is_no_panic) {
+  ::testing::internal::CaptureStderr();
+  std::atomic<bool> runs{false};
+  {
+    runtime rt({.workers = 2, .on_panic = panic_policy::log});
+    rt.spawn([&runs]() -> task<> {
+        runs = true;
+        while (!this_task::stop_requested()) std::this_thread::yield();
+        auto late = spawn([] {});  // stopped as it is made
+        while (!late.done()) std::this_thread::yield();
+        co_await late;
+      }).detach();
+    while (!runs) std::this_thread::yield();
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
 }  // namespace
 }  // namespace weft

@@ -6,6 +6,9 @@
 // pinned to it, so nothing new comes to it but through these, and descriptors that its epoll watches for
 // others.
 //
+// It begins in a look around, and none is taken with a job in hand (worker::due): nobody else would
+// know of that job until the worker is called back.
+//
 // Why no rule of queue/idle.hpp changes
 //   A benched worker counts as awake and not searching, and is not among the sleepers: for idle it is a
 //   worker that is busy with one long job. So it is never named to search, and
@@ -85,6 +88,14 @@ void worker::serve_own(std::int64_t deadline_ns) noexcept {
 /// A job that only this worker may run; the one kind that it cannot give away. False: there is none.
 bool worker::run_pinned() noexcept {
   take_arrivals();
+  const unsigned turn = ++pinned_turns_;  // the bounds are those of scheduling.md
+  const priority first = turn % 64 == 0   ? priority::background
+                         : turn % 16 == 0 ? priority::normal
+                                          : priority::high;
+  if (job* const j = processor_->pinned_of(first).pop()) {
+    run(*j);
+    return true;
+  }
   for (local_queue<job>& own : processor_->pinned) {
     if (job* const j = own.pop()) {
       run(*j);
@@ -118,6 +129,10 @@ void worker::give_away() noexcept {
     const chain& c = found[of];
     if (c.count == 0) continue;
     c.last->next = nullptr;
+    // A branch has the priority of its job, which may be pinned, and then nobody has said so.
+    if (static_cast<priority>(of) != priority::normal) {
+      core_.prioritised_.store(true, order::relaxed);
+    }
     core_.injected_[of].push_batch(c.first, c.last, c.count);
     core_.wake_one(idle::pusher::outsider);  // R1
   }

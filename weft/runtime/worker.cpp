@@ -114,8 +114,11 @@ job* worker::next() noexcept {
 }
 
 WEFT_NOINLINE job* worker::special_turn() noexcept {
-  if (job* const j = due()) return j;
-  return usual();
+  job* const j = due();
+  if (j == nullptr) return usual();
+  // Who gave way alone told nobody, since it was to come straight back. It does not: this one comes first.
+  if (!processor_->ready.empty_hint()) core_.wake_one(idle::pusher::worker);
+  return j;
 }
 
 WEFT_ALWAYS_INLINE job* worker::usual() noexcept {
@@ -150,12 +153,12 @@ WEFT_ALWAYS_INLINE job* worker::due() noexcept {
     found = on_clock();
   }
   if (until_injector_ == 0) {
-    until_injector_ = injector_every_turns;
-    look_around();
     if (found == nullptr) {
+      until_injector_ = injector_every_turns;
+      look_around();
       found = waiting_longest();
-    } else {
-      until_injector_ = 1;  // the next turn
+    } else {  // the next turn: a look may bench this worker, and not with a job in its hands
+      until_injector_ = 1;
     }
   }
   if (WEFT_UNLIKELY(has_others_)) {
@@ -289,8 +292,6 @@ WEFT_NOINLINE void worker::take_arrivals() noexcept {
     rest = after;
   }
   pinned_next_[static_cast<unsigned>(priority::normal)] = true;  // by_priority() turns it round
-  // One that yielded and was alone waits in the run queue untold (push()), because it was to come next.
-  if (!p.ready.empty_hint()) core_.wake_one(idle::pusher::worker);
 }
 
 /// Whether there is anything here that this worker must not fall asleep over.
@@ -308,7 +309,15 @@ WEFT_NOINLINE job* worker::waiting_longest() noexcept {
   // But where workers sit out, it is there that their I/O and timers put what they wake.
   const bool many = processor_->ready.empty_hint() || core_.participants_.sitting() != 0;
   const unsigned most = many ? injected_at_once_max : 1;
-  if (job* const j = from_injector(most)) return j;
+  if (!std::exchange(branch_next_, false)) {
+    if (job* const j = from_injector(most)) {
+      if (!processor_->branches.empty_hint()) {  // it has the next turn
+        branch_next_ = true;
+        until_injector_ = 1;
+      }
+      return j;
+    }
+  }
   if (fork_branch* const b = processor_->branches.steal([] { os::heavy_fence(); })) {
     return &b->make_job(core_);
   }
@@ -458,7 +467,9 @@ void worker::push(job& ready, wake_kind why) noexcept {
     // it will join them, too.
     siblings_first_ = 0;
     if (ending_.maker != 0 && ending_.maker == job::as_maker(ready)) {
-      siblings_first_ = static_cast<std::uint8_t>(ready.born.children - ending_.number);
+      const auto younger = static_cast<std::uint8_t>(ready.born.children - ending_.number);
+      // No more than there are: they may give way, and come again and again.
+      siblings_first_ = static_cast<std::uint8_t>(std::min<unsigned>(younger, p.ready.len_hint()));
       their_maker_ = ending_.maker;
     }
     // Only this thread puts something there, so an empty slot needs no read-modify-write.
@@ -473,9 +484,8 @@ void worker::push(job& ready, wake_kind why) noexcept {
   }
   if (why == wake_kind::yielded && p.ready.empty_hint() &&
       p.lifo.load(order::relaxed) == nullptr) {
-    // It comes straight back to this worker. What else there may be, in the injector or on the deque,
-    // was told when it was put there, so that others take it; what only this worker may take is seen to
-    // in take_arrivals().
+    // It comes straight back to this worker, or special_turn() tells of it. What else there may be, in
+    // the injector or on the deque, was told when it was put there.
     return push_behind(*queued, priority::normal);
   }
   queue_usual(*queued);
@@ -522,18 +532,20 @@ void worker::queue(job& ready) noexcept {
 }
 
 WEFT_NOINLINE void worker::look_around() noexcept {
-  completing_ = true;
   const std::int64_t now = core_.env_.now_ns();
   last_look_ns_ = now;
   processor& p = *processor_;
   // No more than the run queue has room for: what overflows goes to the injector, behind every job that
   // waits there, and would be late by all of them.
   const unsigned queued = p.ready.len_hint();
+  // A queue that is full at each look must not hold them up for ever: one has the LIFO slot then.
   const unsigned room = queued < p.ready.capacity ? p.ready.capacity - queued : 0;
-  if (const unsigned fired = p.timers.advance(now, room)) {
+  completing_ = room != 0;
+  if (const unsigned fired = p.timers.advance(now, room != 0 ? room : 1)) {
     p.figures.timers_fired.add(fired);
     last_fired_ns_ = now;
   }
+  completing_ = true;
   p.figures.io_completions.add(p.io->wait(0));
   completing_ = false;
   if (WEFT_UNLIKELY(leave_at_ns_ != never_ns) && os::monotonic_ns() >= leave_at_ns_) {

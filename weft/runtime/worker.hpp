@@ -169,11 +169,13 @@ class worker : private fork_port {
   unsigned until_background_ = 1;  // of the clock's turns
   unsigned high_in_a_row_ = 0;
   unsigned background_in_a_row_ = 0;
+  unsigned pinned_turns_ = 0;  // of a worker that sits out
   bool has_others_ =
       false;  // jobs of high priority, or pinned ones that are not of background: the
               // next turn is a special one. May be true for nothing, never the reverse
   bool pinned_next_[priority_count] = {};  // before those that may run anywhere
   bool background_from_outside_next_ = false;
+  bool branch_next_ = false;  // the injector had its turn, and the oldest branch waits for it
   std::int64_t last_look_ns_ = 0;
   std::int64_t last_fired_ns_ =
       INT64_MIN / 2;  // when timers fired, and this thread was awake for them

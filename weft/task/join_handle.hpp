@@ -1,7 +1,8 @@
 // join_handle: the owner's end of a spawned job.
 //
 //   Lifetimes  movable; one owner. Destroyed while the job runs: the job is stopped, and the
-//              runtime waits for its end at shutdown. detach() lets it run on
+//              runtime waits for its end at shutdown. detach() lets it run on. A handle must be gone
+//              before its runtime: an exception that nobody took is reported there
 //   Threads    stop(), done() and id() from any thread that may use the handle; await in one task
 //   Errors     an exception of the job is rethrown to whoever awaits the handle; a job that was
 //              stopped gives weft::error(std::errc::operation_canceled), or outcome_kind::stopped
