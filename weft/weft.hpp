@@ -12,6 +12,7 @@
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/task/frame_account.hpp"
 #include "weft/task/frame_trim.hpp"
 #include "weft/task/ok.hpp"
 #include "weft/task/task.hpp"

@@ -11,6 +11,8 @@
 
 namespace weft {
 
+class frame_account;
+
 /// How ready jobs are spread over the workers.
 enum class scheduling : std::uint8_t {
   work_stealing,   // an idle worker takes from a busy one
@@ -59,6 +61,7 @@ struct spawn_options {
   const char* name = "";  // for listings; must outlive the job
   weft::priority priority = weft::priority::normal;
   unsigned worker = any_worker;  // below runtime_options::workers: it runs there and nowhere else
+  const frame_account* account = nullptr;  // what its tree is booked to; by default its maker's
 };
 
 }  // namespace weft

@@ -18,6 +18,7 @@
 #include "weft/runtime/metrics.hpp"
 #include "weft/runtime/options.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/frame_account.hpp"
 #include "weft/task/join_handle.hpp"
 
 namespace weft {
@@ -88,6 +89,7 @@ class runtime {
     requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
   auto spawn(spawn_options options, F&& f, A&&... args)
       -> join_handle<detail::spawned_value_t<F, A...>> {
+    const detail::next_block_account paid_by(options.account);
     auto& job =
         make_job(detail::scheduler_of(*core_), std::forward<F>(f), std::forward<A>(args)...);
     detail::configure(job, options);
@@ -133,6 +135,7 @@ auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> 
 template <class F, class... A>
 auto spawn(spawn_options options, F&& f, A&&... args)
     -> join_handle<detail::spawned_value_t<F, A...>> {
+  const detail::next_block_account paid_by(options.account);
   auto& job = make_job(detail::current_scheduler(), std::forward<F>(f), std::forward<A>(args)...);
   detail::configure(job, options);
   launch(job);

@@ -71,8 +71,8 @@ bool forked_job::arrive(job& ended) noexcept {
   return false;
 }
 
-fork_wait* fork_wait::make(fork_group& group, unsigned count) {
-  return ::new (allocate_frame(bytes(count))) fork_wait(group, count);
+fork_wait* fork_wait::make(fork_group& group, unsigned count, const job& forking) {
+  return ::new (allocate_frame_for(forking, bytes(count))) fork_wait(group, count);
 }
 
 void fork_wait::free() noexcept {

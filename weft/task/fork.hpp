@@ -104,8 +104,8 @@ class forked_job : public job {
 /// Waiting for the branches that others took; and what else a fork_join seldom needs.
 class fork_wait final : public operation {
  public:
-  /// Room for `count` branches. Throws std::bad_alloc.
-  static fork_wait* make(fork_group& group, unsigned count);
+  /// Room for `count` branches of `forking`. Throws std::bad_alloc.
+  static fork_wait* make(fork_group& group, unsigned count, const job& forking);
   void free() noexcept;
 
   void add(fork_branch& branch) noexcept { taken()[used_++] = &branch; }

@@ -14,6 +14,7 @@ namespace weft {
 // The model's own, so that no lists outlive an execution.
 namespace detail {
 void* allocate_frame_slowly(std::size_t bytes) { return ::operator new(bytes); }
+void* allocate_frame_slowly_for(const job&, std::size_t bytes) { return ::operator new(bytes); }
 void free_frame_slowly(void* frame, std::size_t) noexcept { ::operator delete(frame); }
 }  // namespace detail
 
@@ -31,8 +32,8 @@ class toy_home final : public scheduler {
 
 class toy_group final : public fork_group {
  public:
-  fork_wait& make_wait(unsigned count) {
-    wait_ = fork_wait::make(*this, count);
+  fork_wait& make_wait(unsigned count, const job& forking) {
+    wait_ = fork_wait::make(*this, count, forking);
     return *wait_;
   }
 };
@@ -78,7 +79,7 @@ void toy_branch::run(toy_home& home) {
 /// The forking job: waits for `count` branches, sees what they left, and frees all of it.
 void join(model::world& model, model::job_thread& me, toy_group& group, toy_branch* branches,
           unsigned count) {
-  fork_wait& wait = group.make_wait(count);
+  fork_wait& wait = group.make_wait(count, me);
   for (unsigned i = 0; i < count; ++i) wait.add(branches[i]);
   if (wait.start(me, me.who()) == fork_wait::start_result::suspended) {
     model.check(me.sleep() == &wait, "woken from another operation");
@@ -89,7 +90,8 @@ void join(model::world& model, model::job_thread& me, toy_group& group, toy_bran
   const bool some_stopped = wait.collect();
   unsigned results = 0;
   for (unsigned i = 0; i < count; ++i) results += branches[i].result.get() == 7;
-  model.check(some_stopped == (results != count), "a branch neither ran to its end nor was stopped");
+  model.check(some_stopped == (results != count),
+              "a branch neither ran to its end nor was stopped");
   if (some_stopped) model.outcome("a branch was stopped");
   wait.free();
 }

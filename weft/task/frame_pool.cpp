@@ -4,6 +4,8 @@
 //   I2  A thread's list of a class holds at most 2 * batch_blocks; at the limit one batch goes to
 //       the depot in one lock. A class of the depot holds at most depot_bytes_max; what is over goes
 //       home to its slabs.
+//       While frames are accounted for the thread has other lists, and those of thread_state stay as
+//       they began, empty and closed, so that the in-line paths lead here.
 //   I3  Where a block belongs is decided by its size and the environment alone: up to 2 KiB with the
 //       pool on it is a slab's, also for a thread whose lists are gone; otherwise the system's.
 // Orderings: a block crosses threads only through the depot's lock (P1 of spin_lock).
@@ -18,6 +20,7 @@
 #include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/task/frame_account.hpp"
 #include "weft/task/frame_slabs.hpp"
 
 #if WEFT_ASAN
@@ -128,10 +131,19 @@ bool take_batch(std::size_t index, frame_list& list) noexcept {
   return true;
 }
 
+// I2. Set while frames are accounted for.
+constinit thread_local frame_list* accounted_lists = nullptr;
+
+/// Of all classes; nullptr: the thread keeps no frames yet, or any more.
+frame_list* lists_of_thread() noexcept {
+  return detail::frames_are_accounted() ? accounted_lists : this_thread_state().frames;
+}
+
 void flush() noexcept {
+  frame_list* const lists = lists_of_thread();
+  if (lists == nullptr) return;
   for (std::size_t i = 0; i < frame_class_count; ++i) {
-    frame_list& list = this_thread_state().frames[i];
-    while (list.head != nullptr) give_batch(i, list);
+    while (lists[i].head != nullptr) give_batch(i, lists[i]);
   }
 }
 
@@ -143,31 +155,47 @@ constinit thread_local bool keeper_ended = false;
 class keeper {
  public:
   keeper() noexcept {
-    for (frame_list& list : this_thread_state().frames) list.limit = 2 * batch_blocks;  // I2
+    if (detail::frames_are_accounted()) {
+      accounted_lists = new (std::nothrow) frame_list[frame_class_count]{};
+    }
+    limit(2 * batch_blocks);  // I2
   }
   ~keeper() {
     flush();
-    for (frame_list& list : this_thread_state().frames) list.limit = 0;
+    limit(0);
+    delete[] accounted_lists;
+    accounted_lists = nullptr;
     keeper_ended = true;
   }
   void stay() noexcept {}
+
+ private:
+  static void limit(std::uint32_t blocks) noexcept {
+    frame_list* const lists = lists_of_thread();
+    for (std::size_t i = 0; lists != nullptr && i < frame_class_count; ++i) lists[i].limit = blocks;
+  }
 };
 
-/// Whether the thread keeps frames from now on.
-WEFT_NOINLINE bool keep_frames() noexcept {
-  if (!pool_enabled() || keeper_ended) return false;
+/// From now on the thread keeps frames. nullptr: it does not.
+WEFT_NOINLINE frame_list* keep_frames() noexcept {
+  if (!pool_enabled() || keeper_ended) return nullptr;
   static thread_local keeper mine;
   mine.stay();
-  return true;
+  return lists_of_thread();
 }
 
-/// Fills the empty list, or gives one block to a thread that keeps none.
-frame_block* more_blocks(std::size_t index, frame_list& list) {
-  const bool keeps = keep_frames();
-  if (!keeps || !take_batch(index, list)) {
-    const detail::frame_chain taken = detail::take_blocks(index, keeps ? batch_blocks : 1);
+/// The thread has none: fills its list, or gives one block to a thread that keeps none.
+frame_block* more_blocks(std::size_t index) {
+  frame_list* const lists = keep_frames();
+  if (lists == nullptr) {
+    const detail::frame_chain taken = detail::take_blocks(index, 1);
     if (taken.count == 0) throw std::bad_alloc();
-    if (!keeps) return taken.first;
+    return taken.first;
+  }
+  frame_list& list = lists[index];
+  if (!take_batch(index, list)) {
+    const detail::frame_chain taken = detail::take_blocks(index, batch_blocks);
+    if (taken.count == 0) throw std::bad_alloc();
     list.head = taken.first;
     list.count = taken.count;
   }
@@ -177,49 +205,63 @@ frame_block* more_blocks(std::size_t index, frame_list& list) {
   return b;
 }
 
-/// From the lists, the depot, the slabs or the system.
+}  // namespace
+
+namespace detail {
+
 void* allocate_block(std::size_t bytes) {
   if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled()))
     return system_allocate(bytes);
   const std::size_t index = (bytes - 1) / class_bytes;
-  frame_list& list = this_thread_state().frames[index];
-  frame_block* b = list.head;
+  frame_list* const lists = lists_of_thread();
+  frame_block* b = lists != nullptr ? lists[index].head : nullptr;
   if (b != nullptr) {
-    list.head = b->next;
-    --list.count;
+    lists[index].head = b->next;
+    --lists[index].count;
   } else {
-    b = more_blocks(index, list);
+    b = more_blocks(index);
   }
   unpoison(b, block_bytes(index));
   return b;
 }
 
-}  // namespace
-
-namespace detail {
+void free_block(void* block, std::size_t bytes) noexcept {
+  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled())) return system_free(block);
+  const std::size_t index = (bytes - 1) / class_bytes;
+  auto* const b = static_cast<frame_block*>(block);
+  poison(b, block_bytes(index));
+  frame_list* const lists = keep_frames();
+  if (WEFT_UNLIKELY(lists == nullptr)) {
+    b->next = nullptr;
+    return return_blocks(index, b);
+  }
+  frame_list& list = lists[index];
+  if (list.count >= list.limit) give_batch(index, list);  // I2
+  b->next = list.head;
+  list.head = b;
+  ++list.count;
+}
 
 WEFT_NOINLINE void* allocate_frame_slowly(std::size_t bytes) {
   WEFT_CHECK_SLOW(bytes > 0, "a frame has at least one byte");
-  void* const frame = allocate_block(bytes);
+  void* const frame = WEFT_UNLIKELY(frames_are_accounted())
+                          ? allocate_accounted(bytes, cache_line, nullptr)
+                          : allocate_block(bytes);
   census_add(census_kind::frames, 1);  // not before: there may be no memory
+  return frame;
+}
+
+WEFT_NOINLINE void* allocate_frame_slowly_for(const job& payer, std::size_t bytes) {
+  if (WEFT_LIKELY(!frames_are_accounted())) return allocate_frame_slowly(bytes);
+  void* const frame = allocate_accounted(bytes, cache_line, &payer);
+  census_add(census_kind::frames, 1);
   return frame;
 }
 
 WEFT_NOINLINE void free_frame_slowly(void* frame, std::size_t bytes) noexcept {
   census_add(census_kind::frames, -1);
-  if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled())) return system_free(frame);
-  const std::size_t index = (bytes - 1) / class_bytes;
-  auto* const b = static_cast<frame_block*>(frame);
-  poison(b, block_bytes(index));
-  if (WEFT_UNLIKELY(!keep_frames())) {
-    b->next = nullptr;
-    return return_blocks(index, b);
-  }
-  frame_list& list = this_thread_state().frames[index];
-  if (list.count >= list.limit) give_batch(index, list);  // I2
-  b->next = list.head;
-  list.head = b;
-  ++list.count;
+  if (WEFT_UNLIKELY(frames_are_accounted())) return free_accounted(frame, bytes, cache_line);
+  free_block(frame, bytes);
 }
 
 void send_depot_home() noexcept {
@@ -251,6 +293,15 @@ std::size_t depot_bytes() noexcept {
 }
 
 }  // namespace detail
+
+void* allocate_aligned_frame(std::size_t bytes, std::size_t alignment) {
+  return detail::frames_are_accounted() ? detail::allocate_accounted(bytes, alignment, nullptr)
+                                        : ::operator new(bytes, std::align_val_t{alignment});
+}
+void free_aligned_frame(void* frame, std::size_t bytes, std::size_t alignment) noexcept {
+  if (detail::frames_are_accounted()) return detail::free_accounted(frame, bytes, alignment);
+  ::operator delete(frame, std::align_val_t{alignment});
+}
 
 void flush_frame_cache() noexcept { flush(); }
 

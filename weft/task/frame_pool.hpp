@@ -7,6 +7,7 @@
 //   Cost     a few instructions on the thread's own list; one lock or two a batch of 64 below
 //   Memory   blocks of a multiple of 64 bytes, 64-byte aligned (GCC 12 and Clang misalign frames of
 //            over-aligned locals otherwise); above 2 KiB straight from the system's allocator
+//   Accounts frame_account.hpp: while they are on, every block comes the slow way, with a header
 //   Debug    WEFT_FRAME_POOL=off in the environment: every frame by the system's allocator; under
 //            AddressSanitizer pooled frames are poisoned while free
 #pragma once
@@ -18,11 +19,18 @@
 
 namespace weft {
 
+class job;
+
 namespace detail {
 
 // Out of line: the list is empty or full, the frame is large, or the build looks closer.
 [[nodiscard]] void* allocate_frame_slowly(std::size_t bytes);
+[[nodiscard]] void* allocate_frame_slowly_for(const job& payer, std::size_t bytes);
 void free_frame_slowly(void* frame, std::size_t bytes) noexcept;
+
+/// From the lists, the depot, the slabs or the system, and back; no account is asked.
+[[nodiscard]] void* allocate_block(std::size_t bytes);
+void free_block(void* block, std::size_t bytes) noexcept;
 
 /// What is at the depot goes home to its slabs.
 void send_depot_home() noexcept;
@@ -37,18 +45,38 @@ inline constexpr std::size_t pooled_frame_bytes_max = frame_class_count << frame
 
 }  // namespace detail
 
-/// Never nullptr; throws std::bad_alloc when there is no memory.
-[[nodiscard]] WEFT_ALWAYS_INLINE void* allocate_frame(std::size_t bytes) {
-  if (detail::frames_in_line && bytes <= detail::pooled_frame_bytes_max) {
-    detail::frame_list& list =
-        detail::this_thread_state().frames[(bytes - 1) >> detail::frame_class_shift];
-    if (detail::frame_block* const b = list.head; WEFT_LIKELY(b != nullptr)) {
+namespace detail {
+
+/// nullptr: the slow way.
+[[nodiscard]] WEFT_ALWAYS_INLINE void* take_listed_frame(std::size_t bytes) noexcept {
+  if (frames_in_line && bytes <= pooled_frame_bytes_max) {
+    frame_list& list = this_thread_state().frames[(bytes - 1) >> frame_class_shift];
+    if (frame_block* const b = list.head; WEFT_LIKELY(b != nullptr)) {
       list.head = b->next;
       --list.count;
       return b;
     }
   }
+  return nullptr;
+}
+
+}  // namespace detail
+
+/// Never nullptr; throws std::bad_alloc when there is no memory, or the running job's account refuses.
+[[nodiscard]] WEFT_ALWAYS_INLINE void* allocate_frame(std::size_t bytes) {
+  if (void* const frame = detail::take_listed_frame(bytes); WEFT_LIKELY(frame != nullptr)) {
+    return frame;
+  }
   return detail::allocate_frame_slowly(bytes);
+}
+
+/// For something that `payer` awaits and cannot do without, whoever calls: it is booked to the account
+/// of `payer`, even above a limit. Throws std::bad_alloc when there is no memory.
+[[nodiscard]] WEFT_ALWAYS_INLINE void* allocate_frame_for(const job& payer, std::size_t bytes) {
+  if (void* const frame = detail::take_listed_frame(bytes); WEFT_LIKELY(frame != nullptr)) {
+    return frame;
+  }
+  return detail::allocate_frame_slowly_for(payer, bytes);
 }
 
 WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
@@ -65,6 +93,10 @@ WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
   }
   detail::free_frame_slowly(frame, bytes);
 }
+
+/// For what is aligned to more than a cache line: from the system, but with an account.
+[[nodiscard]] void* allocate_aligned_frame(std::size_t bytes, std::size_t alignment);
+void free_aligned_frame(void* frame, std::size_t bytes, std::size_t alignment) noexcept;
 
 /// Gives what the calling thread's free lists hold to the depot, for other threads to use.
 void flush_frame_cache() noexcept;

@@ -105,6 +105,8 @@ class operation {
 /// What can be done with a job of one kind.
 struct job_kind {
   void (*run)(job&) noexcept;
+  /// The job is the front of what allocate_frame() gave: see frame_account.cpp.
+  bool in_block = false;
 };
 
 /// Of a job that its scheduler does not run, because it is a thread of its own, or a test's.
@@ -144,6 +146,7 @@ class job {
   void yield_in(operation& op, promise_base& waiter) noexcept;
 
   scheduler& home() const noexcept { return *home_; }
+  bool in_block() const noexcept { return kind_->in_block; }
   /// What it is suspended in, for listings: a guess, and not to be followed unless the job is known
   /// to be suspended.
   const operation* waiting_in() const noexcept { return waiting_.load(order::relaxed); }

@@ -148,20 +148,20 @@ class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
   }
   static void* allocate() {
     if constexpr (alignof(root_of) > cache_line) {
-      return ::operator new(sizeof(root_of), std::align_val_t{alignof(root_of)});
+      return allocate_aligned_frame(sizeof(root_of), alignof(root_of));
     } else {
       return allocate_frame(sizeof(root_of));
     }
   }
   static void release(void* memory) noexcept {
     if constexpr (alignof(root_of) > cache_line) {
-      ::operator delete(memory, std::align_val_t{alignof(root_of)});
+      free_aligned_frame(memory, sizeof(root_of), alignof(root_of));
     } else {
       free_frame(memory, sizeof(root_of));
     }
   }
   static constexpr root_job::operations how{
-      {&root_job::run_root}, &start_root, &free, &root<T>::error_of};
+      {.run = &root_job::run_root, .in_block = true}, &start_root, &free, &root<T>::error_of};
 
   bool ended_ = false;
   [[no_unique_address]] std::conditional_t<is_call, returned, std::monostate> task_{};

@@ -19,7 +19,7 @@ void branch_group::fail(std::exception_ptr error) noexcept {
 
 void branch_group::prepare(promise_base& waiter, unsigned count) {
   this->promise().attach(waiter);
-  wait_ = fork_wait::make(*this, count);
+  wait_ = fork_wait::make(*this, count, *waiter.owner());
 }
 
 void branch_group::queue(fork_branch& part) noexcept {

@@ -145,11 +145,13 @@ class branch_part : public fork_branch {
       return this->end(part_.group_, false, nullptr);
     }
 
-    static constexpr job_kind how{&run};
+    static constexpr job_kind how{.run = &run, .in_block = true};
     branch_part& part_;
   };
   static forked_job& make(fork_branch& self, scheduler& home) {
-    return *::new (allocate_frame(sizeof(branch))) branch(home, static_cast<branch_part&>(self));
+    auto& part = static_cast<branch_part&>(self);
+    const job& forking = *part.group_.parent().owner();
+    return *::new (allocate_frame_for(forking, sizeof(branch))) branch(home, part);
   }
 
   awaiter awaiter_;

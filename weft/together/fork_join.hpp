@@ -139,12 +139,14 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     }
     fork_group& group() noexcept { return part_.group(); }
 
-    static constexpr job_kind how{&run};
+    static constexpr job_kind how{.run = &run, .in_block = true};
     fork_part& part_;
   };
   Await& group() noexcept { return static_cast<Await&>(*this); }
   static forked_job& make_taken(fork_branch& branch, scheduler& home) {
-    return *::new (allocate_frame(sizeof(taken))) taken(home, static_cast<fork_part&>(branch));
+    auto& part = static_cast<fork_part&>(branch);
+    const job& forking = *part.group().parent().owner();
+    return *::new (allocate_frame_for(forking, sizeof(taken))) taken(home, part);
   }
 };
 
@@ -255,7 +257,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   }
 
   fork_wait& slow() noexcept {
-    if (wait_ == nullptr) wait_ = fork_wait::make(*this, count);
+    if (wait_ == nullptr) wait_ = fork_wait::make(*this, count, *parent().owner());
     return *wait_;
   }
   template <class Do>

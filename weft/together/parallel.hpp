@@ -338,7 +338,7 @@ class parallel_await final
 
   bool await_ready() const noexcept { return size_ == 0; }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "a parallel loop can be awaited in a weft::task only");
     ::new (static_cast<void*>(&root_)) task<total>(make_root());
     return this->start(root_, waiter.promise());
