@@ -201,6 +201,31 @@ weft::task<> wake(rounds& r) {
   co_await other;
 }
 
+/// Two jobs that yield with the lock held: each lock() waits for the other one's hand-over.
+weft::task<> contend(weft::mutex& m, const bool& over) {
+  for (;;) {
+    const auto held = co_await m.lock();
+    if (over) co_return;
+    co_await weft::yield_now();
+  }
+}
+weft::task<> mutex(rounds& r) {
+  weft::mutex m;
+  bool over = false;  // guarded by m
+  auto other = weft::spawn(contend, std::ref(m), std::cref(over));
+  while (r.next()) {
+    for (count i = 0; i < r.n; i++) {
+      const auto held = co_await m.lock();
+      co_await weft::yield_now();
+    }
+  }
+  {
+    const auto held = co_await m.lock();
+    over = true;
+  }
+  co_await other;
+}
+
 [[gnu::noinline]] weft::task<std::uint64_t> ready(std::uint64_t i) { co_return i; }
 weft::task<> calls(rounds& r) {
   while (r.next()) {
@@ -260,6 +285,7 @@ constexpr row rows[] = {
     {"sleep", sleep, 1'000},
     {"timeout", timeout, 20'000},
     {"wake", wake, 50'000},
+    {"mutex", mutex, 20'000},
 #if HAS_CHANNEL
     {"channel", channel, 50'000},
 #endif

@@ -1,5 +1,5 @@
-// wait_queue: the one list of waiters below every primitive: first come, first served, and no lock
-// while there is at most one waiter.
+// wait_queue: waiters for a condition that lives elsewhere: first come, first served, and no lock while
+// there is at most one waiter. Where state and waiters must change in one step: wait_list.
 //
 //   // in start() of an operation that derives from wait_queue::waiter
 //   for (;;) {

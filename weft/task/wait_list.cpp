@@ -1,0 +1,110 @@
+// Protocol
+//
+// word_     state << 2 | crowded | busy
+//           busy     one thread holds the list. Only it writes the word until it clears this bit, by
+//                    the store that shows the new state
+//           crowded  somebody waits
+//           calm     neither: the state may be changed by a compare-exchange
+// waits_    of a waiter, written by whoever holds the list: it is on waiting_
+//
+//   I1  Without `busy`: `crowded` if and only if waiting_ is not empty.
+//   I2  A waiter leaves waiting_ once, with the list held: taken, then completed by its taker; or
+//       stopped, by the one stopper of its job. So it ends once, and whoever ends it knows which.
+//   I3  A waiter is armed and put on waiting_ in one hold. A stopper that comes in between waits
+//       for the list, and so finds the waiter on it, or taken.
+//   I4  Nobody touches a waiter or the primitive after the store that ends its hold, except to wake
+//       whom it took. The waiter is alive until then: it is ended by that wake alone.
+//
+// Orderings
+//   P1  ~hold: store (release)  ->  lock: CAS (acquire): state, list, waiters' contents.
+//   P2  change() by its caller's order: giving (release)  ->  taking (acquire), and -> lock (P1).
+//   Waking is ordered by the job's schedule().
+//
+// No wake is lost: whoever waits has read the state and joined the list in one hold; whoever changes
+// the state sees `crowded`, or its compare-exchange fails.
+//
+// A stopper in withdraw() may touch the list though the waiter was taken: its job, which must have
+// ended its wait before the primitive may die, is not resumed before the stopper leaves (I1 of job.cpp).
+//
+// Rejected: a spin lock beside the word (to let go of it would be an access after the one that shows
+// the state: a use after free when who sees that destroys the primitive; and one operation more). The
+// lock-free single waiter of wait_queue (the state must not change between the look and the taking).
+#include "weft/task/wait_list.hpp"
+
+#include "weft/base/spin_lock.hpp"
+
+namespace weft {
+
+wait_list::~wait_list() {
+  WEFT_ASSERT(
+      is_calm(word_.load(order::relaxed)),
+      "a primitive was destroyed while somebody waits in it; stop or join the waiters first");
+}
+
+wait_list::word wait_list::lock() noexcept {
+  constexpr int spins_max = 64;  // then the holder is asleep, more likely than not
+  word seen = word_.load(order::relaxed);
+  for (int spins = 0;;) {
+    if ((seen & busy) == 0) {
+      if (word_.compare_exchange(
+              seen, seen | busy,
+              WEFT_MUTATE("wait_list.lock.relaxed", order::acquire, order::relaxed),  // P1
+              order::relaxed)) {
+        return seen;
+      }
+      continue;
+    }
+    ++spins < spins_max ? cpu_pause() : spin_wait_yield();
+    seen = word_.load(order::relaxed);
+  }
+}
+
+wait_list::hold::~hold() {
+  const bool some = !list_.waiting_.empty();
+  const word flag = WEFT_MUTATE("wait_list.crowded.forgotten", some, false) ? crowded : 0;
+  list_.word_.store(  // P1. The last access, I4.
+      calm(state_) | flag, WEFT_MUTATE("wait_list.unlock.relaxed", order::release, order::relaxed));
+  if (WEFT_MUTATE("wait_list.looked_at_again", false, true)) list_.load(order::relaxed);
+}
+
+bool wait_list::hold::add(waiter& w, promise_base& who) noexcept {
+  if (who.owner()->arm(w, who) == job::arm_result::stopped) return false;
+  w.waits_.set(true);
+  list_.waiting_.push_back(w);
+  return true;
+}
+
+void wait_list::hold::take_front(list& taken) noexcept {
+  waiter& w = list_.waiting_.pop_front();
+  w.waits_.set(WEFT_MUTATE("wait_list.taken.still_waits", false, true));
+  taken.push_back(w);
+}
+
+bool wait_list::hold::take_batch(list& taken) noexcept {
+  for (unsigned n = 0; n < batch_max && !empty(); ++n) take_front(taken);
+  return empty();
+}
+
+void wait_list::wake(list& taken) noexcept {
+  while (!taken.empty()) taken.pop_front().finish(false);
+}
+
+void wait_list::waiter::withdraw() noexcept {
+  list taken;
+  bool more = true;
+  {
+    hold held(list_);
+    if (!waits_.get()) return;  // taken: completion wins
+    waits_.set(false);
+    unlink();
+    more = left(held, taken);
+  }
+  while (more) {  // this one has not ended yet, so the primitive is still there
+    hold held(list_);
+    more = left(held, taken);
+  }
+  wake(taken);
+  finish(true);
+}
+
+}  // namespace weft

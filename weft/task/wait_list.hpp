@@ -1,0 +1,215 @@
+// wait_list: a word of state and the list of who waits for it to change, which change together. What
+// the primitives of weft/sync are made of; wait_queue is for conditions that live elsewhere.
+//
+// While nobody waits the state is changed by a compare-exchange. Else whoever changes it holds the
+// list, for a few instructions: takes who may go on, writes the state, lets the list go, and only
+// then wakes whom it took. So nobody who comes later can take what is meant for a waiter, and what is
+// given to a waiter never goes to one that leaves.
+//
+//   Fairness  FIFO: `crowded` stands in the word, and a passer-by that sees it gets in line
+//   Threads   any
+//   Cost      nobody waits: one compare-exchange. To wait, or to let somebody in: one and a store,
+//             besides those of job::arm() and its wake
+//   Cancel    O(1). A stopped waiter has had no effect, and lets in who only waited behind it; one
+//             that was taken is completed, not stopped
+//   Memory    24 bytes; no allocation per wait
+//   Lifetime  the last access of whoever changes the state is the one that shows the change, so that
+//             who sees it, or was woken by it, may destroy the primitive at once. (With more than
+//             batch_max waiters it is still so: none of them is awake before the last access.)
+//   Protocol  top of wait_list.cpp
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+#include <new>
+
+#include "weft/base/assert.hpp"
+#include "weft/base/atomic.hpp"
+#include "weft/base/intrusive_list.hpp"
+#include "weft/task/awaiter.hpp"
+#include "weft/task/current.hpp"
+
+namespace weft {
+
+class wait_list {
+ public:
+  struct link_tag {};
+  class waiter;
+  class hold;
+  /// Waiters that were taken and not woken yet, oldest first.
+  using list = intrusive_list<waiter, link_tag>;
+  /// The state, and two bits that belong to the list.
+  using word = std::uint64_t;
+  static constexpr word state_max = ~word{0} >> 2;
+  static constexpr unsigned batch_max = 32;  // waiters taken in one hold
+
+  explicit wait_list(word state) noexcept : word_(calm(state)) {}
+  wait_list(const wait_list&) = delete;
+  wait_list& operator=(const wait_list&) = delete;
+  ~wait_list();
+
+  // Without holding it: only from a calm word to a calm one.
+  static constexpr word calm(word state) noexcept { return state << flag_bits; }
+  static constexpr word state_of(word seen) noexcept { return seen >> flag_bits; }
+  /// Nobody waits, and nobody holds the list.
+  static constexpr bool is_calm(word seen) noexcept { return (seen & flags) == 0; }
+  static constexpr bool is_crowded(word seen) noexcept { return (seen & crowded) != 0; }
+  word load(order o) const noexcept { return word_.load(o); }
+  /// From `seen`, which is calm, to `state`. Else `seen` holds what is there.
+  WEFT_ALWAYS_INLINE bool change(word& seen, word state, order o) noexcept {
+    return word_.compare_exchange(seen, calm(state), o, order::relaxed);
+  }
+
+  /// Ends the wait of those that were taken. The last access to each. Not while it is held.
+  static void wake(list& taken) noexcept;
+
+ private:
+  static constexpr unsigned flag_bits = 2;
+  static constexpr word busy = 1;     // somebody holds it
+  static constexpr word crowded = 2;  // somebody waits
+  static constexpr word flags = busy | crowded;
+
+  word lock() noexcept;
+
+  atomic<word> word_;
+  list waiting_;  // by whoever set `busy`
+};
+
+/// An operation that waits in a wait_list. What is handed over goes into the derived class.
+class wait_list::waiter : public operation, public list_hook<link_tag> {
+ public:
+  void withdraw() noexcept final;
+
+ protected:
+  explicit waiter(wait_list& in) noexcept : list_(in) {}
+  ~waiter() = default;
+
+  /// It has left because of a stop, and is about to end: undo what its coming did, and take who may
+  /// go on now. True: call again, after a breath (see batch_max).
+  virtual bool left(hold&, list& taken) noexcept {
+    static_cast<void>(taken);
+    return false;
+  }
+  wait_list& in() const noexcept { return list_; }
+
+ private:
+  friend class wait_list;
+  friend class hold;
+  wait_list& list_;
+  plain<bool> waits_{false};  // it is on list_.waiting_, whose holder writes this
+};
+
+/// The right to change everything. Held for a few instructions, never across a wake.
+class wait_list::hold {
+ public:
+  explicit hold(wait_list& l) noexcept : list_(l), state_(state_of(l.lock())) {}
+  ~hold();
+  hold(const hold&) = delete;
+  hold& operator=(const hold&) = delete;
+
+  word state() const noexcept { return state_; }
+  void set(word state) noexcept { state_ = state; }
+  bool empty() const noexcept { return list_.waiting_.empty(); }
+  waiter& front() noexcept { return list_.waiting_.front(); }
+  void take_front(list& taken) noexcept;
+  /// The oldest, at most batch_max of them. True: none is left.
+  [[nodiscard]] bool take_batch(list& taken) noexcept;
+  /// `who` waits in `w` from now on. False: the stop of its job came first.
+  [[nodiscard]] bool add(waiter& w, promise_base& who) noexcept;
+
+ private:
+  friend class waiter;
+  wait_list& list_;
+  word state_;
+};
+
+namespace detail {
+/// A stop was asked for, and no shield hides it: an operation must not begin.
+WEFT_ALWAYS_INLINE bool sees_stop(const job& me) noexcept {
+  return me.stop_requested() && !me.shielded();
+}
+}  // namespace detail
+
+/// An operation on a wait_list. `Self` has
+///
+///   bool try_now(job& me) noexcept;         // done at once, without holding the list
+///   bool take(wait_list::hold&, job& me, wait_list::list& taken) noexcept;
+///
+/// and await_resume(). take() is the same while the list is held; false: it waits. It may take others,
+/// who are woken. What is done at once costs budget. A job that has none left gives way first
+/// and takes afterwards: it never holds a lock while it stands behind others for that reason alone.
+template <class Self, class Waiter = wait_list::waiter>
+class wait_list_operation : public awaitable_operation<Self, Waiter> {
+  using base = awaitable_operation<Self, Waiter>;
+
+ public:
+  WEFT_ALWAYS_INLINE bool await_ready() noexcept {
+    job* const me = current_job();
+    if (me == nullptr || detail::sees_stop(*me)) return false;
+    paid_ = me->spend_budget();
+    return paid_ && self().try_now(*me);
+  }
+  std::coroutine_handle<> start(promise_base& who) noexcept {
+    job& me = *who.owner();
+    if (detail::sees_stop(me)) return unwind(who);
+    if (paid_ || me.spend_budget() || me.home().goes_on(me)) return enter(who);
+    again* const later = ::new (static_cast<void*>(room_)) again(*this, who);
+    me.yield_in(*this, later->waiter());  // It may go on elsewhere from here on: touch nothing.
+    return std::noop_coroutine();
+  }
+
+ protected:
+  template <class... A>
+  explicit wait_list_operation(wait_list& in, A... a) noexcept : base(in, a...) {}
+  ~wait_list_operation() = default;
+
+ private:
+  /// Goes on in the place of the coroutine when its turn has come again.
+  class again final : public relay<again> {
+   public:
+    again(wait_list_operation& op, promise_base& who) noexcept : op_(op), who_(who) {
+      this->promise().attach(who);
+    }
+    promise_base& waiter() noexcept { return this->promise(); }
+    std::coroutine_handle<> resumed() noexcept {
+      return detail::sees_stop(*who_.owner()) ? unwind(who_) : op_.enter(who_);
+    }
+
+   private:
+    wait_list_operation& op_;
+    promise_base& who_;
+  };
+  enum class entered : std::uint8_t { done, waits, stopped };
+
+  std::coroutine_handle<> enter(promise_base& who) noexcept {
+    switch (admit(who)) {  // With `waits` it may be woken, and gone, already now.
+      case entered::done:
+        return who.handle();
+      case entered::waits:
+        return std::noop_coroutine();
+      case entered::stopped:
+        break;
+    }
+    return unwind(who);
+  }
+  entered admit(promise_base& who) noexcept {
+    wait_list::list taken;
+    entered how = entered::done;
+    {
+      wait_list::hold held(this->in());
+      if (!self().take(held, *who.owner(), taken)) {
+        if (held.add(*this, who)) return entered::waits;
+        static_cast<void>(self().left(held, taken));  // it has taken and let in nobody
+        how = entered::stopped;
+      }
+    }
+    wait_list::wake(taken);
+    return how;
+  }
+  Self& self() noexcept { return static_cast<Self&>(*this); }
+
+  bool paid_ = false;
+  alignas(again) unsigned char room_[sizeof(again)];  // of an `again`, if one is needed
+};
+
+}  // namespace weft
