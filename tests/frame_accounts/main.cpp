@@ -186,6 +186,28 @@ struct meeting {
   }
 };
 
+TEST(frame_account, is_inherited_by_a_scope_its_body_and_its_children) {
+  frame_account account;
+  struct tree {
+    static task<> child(frame_account* mine) {
+      EXPECT_TRUE(mine->is_current());
+      co_await yield_now();
+      EXPECT_TRUE(mine->is_current());
+    }
+    static task<> run(frame_account* mine) {
+      const auto body = [mine](scope_ref s) -> task<> {
+        EXPECT_TRUE(mine->is_current());
+        s.spawn(child, mine);
+        s.spawn(child, mine);
+        co_await child(mine);
+      };
+      co_await scope(body);
+    }
+  };
+  run_in(account, 2, &tree::run, &account);
+  expect_all_back(account);
+}
+
 TEST(frame_account, of_a_stolen_branch_is_that_of_who_forked) {
   frame_account account;
   meeting m;

@@ -8,10 +8,9 @@
 #include <string_view>
 
 #include "weft/task/priority.hpp"
+#include "weft/task/spawn_options.hpp"
 
 namespace weft {
-
-class frame_account;
 
 /// How ready jobs are spread over the workers.
 enum class scheduling : std::uint8_t {
@@ -54,14 +53,6 @@ struct runtime_options {
   pinning pin = pinning::none;
   panic_policy on_panic = panic_policy::abort;
   std::string_view name = "weft";  // of its threads; copied
-};
-
-/// For one job; see spawn().
-struct spawn_options {
-  const char* name = "";  // for listings; must outlive the job
-  weft::priority priority = weft::priority::normal;
-  unsigned worker = any_worker;  // below runtime_options::workers: it runs there and nowhere else
-  const frame_account* account = nullptr;  // what its tree is booked to; by default its maker's
 };
 
 }  // namespace weft

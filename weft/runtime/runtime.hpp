@@ -38,11 +38,6 @@ scheduler& scheduler_of(runtime_core& core) noexcept;
 /// The scheduler of the job that the calling thread runs; asserts that there is one.
 scheduler& current_scheduler() noexcept;
 void assert_not_a_worker() noexcept;
-inline void configure(job& made, const spawn_options& options) noexcept {
-  made.name = options.name;
-  made.set_priority(options.priority);
-  if (options.worker != any_worker) made.pin_to(options.worker);
-}
 void assert_may_block_on(const runtime_core& core) noexcept;
 int report_exit(std::exception_ptr error) noexcept;
 int report_exit(std::error_code error) noexcept;
@@ -80,7 +75,8 @@ class runtime {
   /// Runs f(args...) beside the caller. f and args are copied (or moved) into the job.
   template <class F, class... A>
   auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> {
-    auto& job = make_job(detail::scheduler_of(*core_), std::forward<F>(f), std::forward<A>(args)...);
+    auto& job =
+        make_job(detail::scheduler_of(*core_), std::forward<F>(f), std::forward<A>(args)...);
     launch(job);
     return join_handle<detail::spawned_value_t<F, A...>>(job);
   }

@@ -74,7 +74,8 @@ header& header_of(const void* block) noexcept {
 }
 
 account_state* account_of(const job* who) noexcept {
-  return who != nullptr && who->in_block() ? header_of(who).account : nullptr;
+  while (who != nullptr && !who->in_block()) who = who->part_of();
+  return who != nullptr ? header_of(who).account : nullptr;
 }
 
 account_state* current_account() noexcept {

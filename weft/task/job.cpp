@@ -6,6 +6,8 @@
 //   1 stopped    a stop was delivered; it stays so. By stop().
 //   2 busy       a stopper is inside op->withdraw(). By stop(), in the place of op.
 //   3 woken      the operation finished while the stopper was inside. By complete(), from busy.
+//   4 unlisted   none, of a job that whoever stops it does not know yet. At first, by
+//                begins_unlisted(); the first arm() or a stop() ends it.
 //
 //   I1  An operation is alive while it stands in the slot, and until its withdraw() has returned:
 //       complete() that meets `busy` leaves the wake to the stopper (`woken`). Whoever of the two
@@ -13,6 +15,7 @@
 //   I2  finish() is called once for an armed operation, so the job is scheduled once for it: by
 //       complete(), or by the stopper that found `woken`.
 //   I3  Once slot_ is `stopped` no arm() succeeds (a shielded operation never enters the slot).
+//   I4  A job that leaves `unlisted` for an operation was listed before, so its stopper finds it.
 //
 // Orderings
 //   P1  arm: CAS none -> op (release)  ->  stop: CAS op -> busy (acquire): op's contents.
@@ -88,10 +91,24 @@ job::arm_result job::arm(operation& op, promise_base& waiter) noexcept {
                              order::relaxed)) {
     return arm_result::armed;
   }
-  WEFT_ASSERT(expected == slot_stopped,
-              "a job armed a second operation while suspended in one; await them one by one");
+  if (expected == slot_unlisted) {
+    if (arm_listed(op)) return arm_result::armed;
+  } else {
+    WEFT_ASSERT(expected == slot_stopped,
+                "a job armed a second operation while suspended in one; await them one by one");
+  }
   waiting_.store(nullptr, order::relaxed);
   return arm_result::stopped;
+}
+
+bool job::arm_listed(operation& op) noexcept {
+  std::uintptr_t expected = slot_unlisted;
+  if (kind_->list(*this) &&                                                              // I4
+      slot_.compare_exchange(expected, as_word(&op), order::release, order::relaxed)) {  // P1
+    return true;
+  }
+  slot_.store(slot_stopped, order::relaxed);
+  return false;
 }
 
 job::disarm_result job::disarm(operation& op) noexcept {
@@ -131,7 +148,7 @@ void job::complete(operation& op) noexcept {
 void job::stop() noexcept {
   std::uintptr_t seen = slot_.load(order::relaxed);
   for (;;) {
-    if (seen == slot_none) {
+    if (seen == slot_none || seen == slot_unlisted) {
       if (slot_.compare_exchange(seen, slot_stopped, order::relaxed, order::relaxed)) return;
     } else if (seen <= slot_woken) {
       return;  // stopped before, or somebody is at it
@@ -170,6 +187,7 @@ void job::yield_in(operation& op, promise_base& waiter) noexcept {
 
 bool job::stop_requested() const noexcept {
   const std::uintptr_t seen = slot_.load(order::relaxed);
+  if (WEFT_UNLIKELY(seen == slot_unlisted)) return kind_->told_to_stop(*this);
   return seen != slot_none && seen <= slot_woken;
 }
 

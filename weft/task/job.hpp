@@ -105,8 +105,13 @@ class operation {
 /// What can be done with a job of one kind.
 struct job_kind {
   void (*run)(job&) noexcept;
+  // Of jobs that somebody stops together with others (see job::begins_unlisted()), else nullptr.
+  bool (*list)(job&) noexcept = nullptr;  // it waits for the first time. False: it is to stop
+  bool (*told_to_stop)(const job&) noexcept = nullptr;  // asked while it is not listed
   /// The job is the front of what allocate_frame() gave: see frame_account.cpp.
   bool in_block = false;
+  /// Of one that is not: the job that it is a part of. nullptr: it is part of none.
+  const job* (*part_of)(const job&) noexcept = nullptr;
 };
 
 /// Of a job that its scheduler does not run, because it is a thread of its own, or a test's.
@@ -146,7 +151,11 @@ class job {
   void yield_in(operation& op, promise_base& waiter) noexcept;
 
   scheduler& home() const noexcept { return *home_; }
+  const job_kind& kind() const noexcept { return *kind_; }
   bool in_block() const noexcept { return kind_->in_block; }
+  const job* part_of() const noexcept {
+    return kind_->part_of != nullptr ? kind_->part_of(*this) : nullptr;
+  }
   /// What it is suspended in, for listings: a guess, and not to be followed unless the job is known
   /// to be suspended.
   const operation* waiting_in() const noexcept { return waiting_.load(order::relaxed); }
@@ -170,8 +179,8 @@ class job {
   /// Where a job comes from, as far as schedulers want to know it: see worker.hpp. Hints: two makers
   /// may look the same, and 256 births later numbers come again.
   struct birth {
-    std::uint8_t maker = 0;  // a hash of the address of the job that made it; 0: made by none
-    std::uint8_t number = 0;  // among its children
+    std::uint8_t maker = 0;     // a hash of the address of the job that made it; 0: made by none
+    std::uint8_t number = 0;    // among its children
     std::uint8_t children = 0;  // how many it has made itself
   };
   static std::uint8_t as_maker(const job& maker) noexcept {
@@ -225,13 +234,19 @@ class job {
     waiting_.store(nullptr, order::relaxed);
     return op;
   }
-  const job_kind& kind() const noexcept { return *kind_; }
+  /// Before it is launched: whoever stops it need not know it until it waits; kind().list() is called
+  /// then. Most children of a scope never wait, and are on no list.
+  void begins_unlisted() noexcept { slot_.store(slot_unlisted, order::relaxed); }
+  /// By the job itself. False: kind().list() was called, or it was stopped.
+  bool is_unlisted() const noexcept { return slot_.load(order::relaxed) == slot_unlisted; }
   static promise_base* waiter_of(const operation& op) noexcept { return op.waiter_; }
 
  private:
   friend class operation;
   void complete(operation& op) noexcept;
+  [[nodiscard]] WEFT_NOINLINE bool arm_listed(operation& op) noexcept;
 
+  static constexpr std::uintptr_t slot_unlisted = 4;  // see job.cpp
   scheduler* home_;
   const job_kind* kind_;
   atomic<std::uintptr_t> slot_{0};       // see job.cpp

@@ -36,6 +36,17 @@ class outcome {
       value_.emplace(ended.slot.take());
     }
   }
+  /// Of a job that ended and left this in `slot`.
+  outcome(detail::result_slot<T>& slot, bool stopped) : kind_(outcome_kind::value) {
+    if (slot.has_error()) {
+      kind_ = outcome_kind::exception;
+      error_ = slot.error();
+    } else if (stopped) {
+      kind_ = outcome_kind::stopped;
+    } else if constexpr (!std::is_void_v<T>) {
+      value_.emplace(slot.take());
+    }
+  }
   outcome_kind kind() const noexcept { return kind_; }
   bool has_value() const noexcept { return kind_ == outcome_kind::value; }
   bool stopped() const noexcept { return kind_ == outcome_kind::stopped; }

@@ -17,6 +17,12 @@ void branch_group::fail(std::exception_ptr error) noexcept {
   wait_->ask_to_stop();  // I1. The caller's own job as well, which is at its end
 }
 
+bool branch_group::decide() noexcept {
+  if (failed_.exchange(true, order::relaxed)) return false;
+  wait_->ask_to_stop();  // I1
+  return true;
+}
+
 void branch_group::prepare(promise_base& waiter, unsigned count) {
   this->promise().attach(waiter);
   wait_ = fork_wait::make(*this, count, *waiter.owner());
@@ -38,7 +44,7 @@ void branch_group::wait(forked_job& first) noexcept {
 
 std::coroutine_handle<> branch_group::resumed() noexcept {
   const bool some_stopped = wait_->collect();
-  // A part was stopped because the awaiting job was, or because another part failed.
+  // A part was stopped because the awaiting job was, or because another part failed or won.
   if (some_stopped && !failed()) return unwind(parent());
   return parent().handle();
 }

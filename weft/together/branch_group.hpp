@@ -30,9 +30,13 @@ class branch_group : private relay<branch_group>, private fork_group {
   /// By a part, before it ends: the others are asked to stop. The first error is the one that counts.
   void fail(std::exception_ptr error) noexcept;
   bool failed() const noexcept { return failed_.load(order::relaxed); }
+  /// By a part that has its result, before it ends. Of a race: the first one, of which this is true,
+  /// stops the others.
+  bool succeeded() noexcept { return is_race_ && decide(); }
 
  protected:
-  branch_group() noexcept {}
+  enum class kind : bool { all, race };
+  explicit branch_group(kind k = kind::all) noexcept : is_race_(k == kind::race) {}
   ~branch_group() {
     if (wait_ != nullptr) wait_->free();
   }
@@ -66,8 +70,10 @@ class branch_group : private relay<branch_group>, private fork_group {
   scheduler& home() noexcept { return parent().owner()->home(); }
   void wait(forked_job& first) noexcept;
   std::coroutine_handle<> resumed() noexcept;
+  bool decide() noexcept;
 
-  atomic<bool> failed_{false};
+  atomic<bool> failed_{false};  // or the race is won
+  const bool is_race_;
   std::exception_ptr error_;
 };
 
@@ -83,6 +89,8 @@ class branch_part : public fork_branch {
   branch_part(A&& awaitable, branch_group& group)
       : fork_branch(&make), awaiter_(get_awaiter(std::forward<A>(awaitable))), group_(group) {}
 
+  /// After the end of all: of a race that it decided by a value.
+  bool won() const noexcept { return won_; }
   /// After the end of all, if none failed.
   value_type take() {
     if constexpr (std::is_void_v<T>) {
@@ -96,9 +104,7 @@ class branch_part : public fork_branch {
  private:
   friend class branch_group;
 
-  class branch final : public forked_job,
-                       private relay<branch>,
-                       private boundary_relay<branch> {
+  class branch final : public forked_job, private relay<branch>, private boundary_relay<branch> {
    public:
     branch(scheduler& home, branch_part& part) noexcept
         : forked_job(home, how, part, sizeof(branch), *part.group_.parent().owner(),
@@ -137,6 +143,7 @@ class branch_part : public fork_branch {
       } catch (...) {
         return failed();
       }
+      part_.won_ = part_.group_.succeeded();
       return this->end(part_.group_, false, nullptr);
     }
     /// In a handler.
@@ -157,6 +164,7 @@ class branch_part : public fork_branch {
   awaiter awaiter_;
   branch_group& group_;
   result_slot<T> slot_;
+  bool won_ = false;
 };
 
 }  // namespace weft::detail

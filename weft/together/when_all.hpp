@@ -101,17 +101,22 @@ class held_element {
   E value_;
 };
 
+/// f(element) for each element, as operands of when_all or race.
 template <class R, class F>
-class when_all_range_await final : private branch_group {
+class parts_of_range : protected branch_group {
   using element = std::ranges::range_reference_t<R>;
   using returned = std::invoke_result_t<F&, element>;
   static_assert(can_be_awaited<returned&&>,
                 "when_all(range, f): f returns a task or another awaitable; for plain calls there "
                 "is parallel_for");
+
+ protected:
   using T = await_result_t<returned&&>;
   static_assert(!std::is_reference_v<T>,
                 "when_all(range, f): a vector holds no references; return a pointer");
+  using part_value = typename branch_part<returned&&>::value_type;
 
+ private:
   class part final {
    public:
     template <class It>
@@ -130,16 +135,9 @@ class when_all_range_await final : private branch_group {
   static_assert(alignof(part) <= cache_line, "an operand of when_all(range, f) is aligned too far");
 
  public:
-  when_all_range_await(R& range, F& f) : range_(range), f_(f) {}
-  ~when_all_range_await() {
-    while (count_ != 0) parts_[--count_].~part();
-    if (parts_ != nullptr) free_frame(parts_, room_ * sizeof(part));
-  }
-
-  bool await_ready() { return std::ranges::empty(range_); }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
-    static_assert(weft_promise<P>, "when_all() can be awaited in a weft::task only");
+    static_assert(weft_promise<P>, "when_all() and race() can be awaited in a weft::task only");
     try {
       make_parts();
       this->prepare(waiter.promise(), static_cast<unsigned>(count_));
@@ -152,15 +150,17 @@ class when_all_range_await final : private branch_group {
     for (std::size_t i = 1; i < count_; ++i) this->queue(parts_[i].branch);
     return this->run(parts_[0].branch);
   }
-  auto await_resume() {
-    this->check();
-    if constexpr (!std::is_void_v<T>) {
-      std::vector<T> values;
-      values.reserve(count_);
-      for (std::size_t i = 0; i < count_; ++i) values.push_back(parts_[i].branch.take());
-      return values;
-    }
+
+ protected:
+  parts_of_range(branch_group::kind k, R& range, F& f) : branch_group(k), range_(range), f_(f) {}
+  ~parts_of_range() {
+    while (count_ != 0) parts_[--count_].~part();
+    if (parts_ != nullptr) free_frame(parts_, room_ * sizeof(part));
   }
+
+  R& range() noexcept { return range_; }
+  std::size_t count() const noexcept { return count_; }
+  auto& part_at(std::size_t i) noexcept { return parts_[i].branch; }
 
  private:
   void make_parts() {
@@ -181,6 +181,26 @@ class when_all_range_await final : private branch_group {
   part* parts_ = nullptr;
   std::size_t room_ = 0;
   std::size_t count_ = 0;
+};
+
+template <class R, class F>
+class when_all_range_await final : private parts_of_range<R, F> {
+  using base = parts_of_range<R, F>;
+  using typename base::T;
+
+ public:
+  when_all_range_await(R& range, F& f) : base(base::kind::all, range, f) {}
+  using base::await_suspend;
+  bool await_ready() { return std::ranges::empty(this->range()); }
+  auto await_resume() {
+    this->check();
+    if constexpr (!std::is_void_v<T>) {
+      std::vector<T> values;
+      values.reserve(this->count());
+      for (std::size_t i = 0; i < this->count(); ++i) values.push_back(this->part_at(i).take());
+      return values;
+    }
+  }
 };
 
 }  // namespace detail

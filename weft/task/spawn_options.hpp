@@ -1,0 +1,28 @@
+// spawn_options: what a job may be told when it is made.
+#pragma once
+
+#include "weft/task/job.hpp"
+#include "weft/task/priority.hpp"
+
+namespace weft {
+
+class frame_account;
+
+/// For one job; see spawn().
+struct spawn_options {
+  const char* name = "";  // for listings; must outlive the job
+  weft::priority priority = weft::priority::normal;
+  unsigned worker = any_worker;  // below runtime_options::workers: it runs there and nowhere else
+  const frame_account* account = nullptr;  // what its tree is booked to; by default its maker's
+};
+
+namespace detail {
+
+inline void configure(job& made, const spawn_options& options) noexcept {
+  made.name = options.name;
+  made.set_priority(options.priority);
+  if (options.worker != any_worker) made.pin_to(options.worker);
+}
+
+}  // namespace detail
+}  // namespace weft

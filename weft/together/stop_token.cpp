@@ -1,0 +1,93 @@
+// Protocol of with_stop: see timeout.cpp. Two parties, the branch's end and the request; the last one
+// finishes the operation. A link that was taken back before it was called takes its count with it.
+//   I1  While request() calls a link, its owner does not go: joined() leaves the end to called(), and
+//       stop_callback's destructor waits.
+//   P1  leave: fetch_sub (acq_rel)  ->  leave: fetch_sub (acq_rel): the first party's writes.
+//   P2  request: calling_ cleared (release)  ->  wait_until_called (acquire): what the callback did.
+#include "weft/together/stop_token.hpp"
+
+#include "weft/task/current.hpp"
+#include "weft/task/thread_state.hpp"
+
+namespace weft::detail {
+
+bool stop_state::request() noexcept {
+  keep();  // a callback may drop the last source
+  bool first = false;
+  {
+    const spin_guard guard(lock_);
+    first = !requested_.load(order::relaxed);
+    requested_.store(true, order::release);
+    if (first) caller_ = &this_thread_state();
+    while (first && !links_.empty()) {
+      stop_link& link = links_.pop_front();
+      calling_.store(&link, order::relaxed);
+      lock_.unlock();
+      link.called_(link);                       // the link may be gone afterwards
+      calling_.store(nullptr, order::release);  // P2
+      lock_.lock();
+    }
+  }
+  drop();
+  return first;
+}
+
+bool stop_state::add(stop_link& link) noexcept {
+  const spin_guard guard(lock_);
+  if (requested_.load(order::relaxed)) return false;
+  links_.push_back(link);
+  return true;
+}
+
+bool stop_state::remove(stop_link& link) noexcept {
+  const spin_guard guard(lock_);
+  if (!link.is_linked()) return false;
+  link.unlink();
+  return true;
+}
+
+void stop_state::wait_until_called(const stop_link& link) noexcept {
+  {
+    const spin_guard guard(lock_);
+    if (caller_ == &this_thread_state()) return;  // by the callback itself, or after it
+  }
+  while (calling_.load(order::acquire) == &link) spin_wait_yield();  // P2
+}
+
+std::coroutine_handle<> with_stop_operation::start_branch(promise_base& waiter) noexcept {
+  constexpr std::uint8_t budget_units = 128;
+  job& outer = *waiter.owner();
+  if (outer.arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
+  launched_ = true;
+  wait_for_unlaunched();
+  branch_.set_stopped_by_owner();
+  branch_.go_with(outer);
+  outer.home().enlist(branch_);
+  if (token_.state() == nullptr) {
+    parties_.store(1, order::relaxed);
+  } else if (!token_.state()->add(*this)) {
+    called(*this);  // the branch has not begun, so this is not the last
+  }
+  branch_.refill_budget(budget_units);
+  exchange_current_job(&branch_);
+  return branch_.start();
+}
+
+void with_stop_operation::joined() noexcept {
+  if (token_.state() == nullptr) return leave(1);
+  leave(token_.state()->remove(*this) ? 2 : 1);
+}
+
+void with_stop_operation::called(stop_link& link) noexcept {
+  auto& self = static_cast<with_stop_operation&>(link);
+  self.requested_ = true;
+  self.branch_.stop();
+  self.leave(1);
+}
+
+void with_stop_operation::leave(std::uint32_t parties) noexcept {
+  if (parties_.fetch_sub(parties, order::acq_rel) != parties) return;  // P1
+  finish(branch_.was_stopped && !requested_);
+}
+
+}  // namespace weft::detail
