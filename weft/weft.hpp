@@ -2,6 +2,8 @@
 #pragma once
 
 #include "weft/base/result.hpp"
+#include "weft/channel/mpmc.hpp"
+#include "weft/channel/oneshot.hpp"
 #include "weft/fs/file.hpp"
 #include "weft/http/files.hpp"
 #include "weft/http/server.hpp"
