@@ -244,5 +244,18 @@ WEFT_MODEL_TEST(channel, last_handle_frees_it,
   model.run();
 }
 
+WEFT_MODEL_TEST(channel, last_receiver_frees_it_too, model::kills("channel.receiver.relaxed"),
+                model::bound_max(2, "three threads"), no_spurious) {
+  auto ends = std::make_unique<channel_ends<message>>(weft::channel<message>(2));
+  auto second = std::make_unique<receiver<message>>(ends->receiver);
+  model.thread("sender", [&] { const sender<message> gone = std::move(ends->sender); });
+  model.thread("one receiver", [&] {
+    const receiver<message> mine = std::move(ends->receiver);
+    static_cast<void>(mine.try_recv());
+  });
+  model.thread("other receiver", [&] { second.reset(); });
+  model.run();
+}
+
 }  // namespace
 }  // namespace weft
