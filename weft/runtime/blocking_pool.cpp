@@ -4,6 +4,7 @@
 #include <new>
 
 #include "weft/base/assert.hpp"
+#include "weft/os/clock.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/core.hpp"
 
@@ -12,15 +13,28 @@ namespace {
 
 /// Longer is for ever: wait_for() adds it to the clock's time, which must not overflow.
 constexpr std::chrono::hours keep_alive_max{365 * 24};
+constexpr std::int64_t look_out_ns = 10'000;  // as long as a wake takes
+
+/// It is held for a moment only, and the other side of a trip there and back often has it just now.
+void lock_soon(std::unique_lock<std::mutex>& lock) {
+  constexpr int tries_max = 100;
+  for (int i = 0; i < tries_max; ++i) {
+    if (lock.try_lock()) return;
+    cpu_pause();
+  }
+  lock.lock();
+}
 
 }  // namespace
 
 blocking_pool::blocking_pool(std::string name, unsigned threads_max,
-                             std::chrono::nanoseconds keep_alive, const placement* places)
+                             std::chrono::nanoseconds keep_alive, const placement* places,
+                             bool may_spin)
     : name_(std::move(name)),
       threads_max_(threads_max > 0 ? threads_max : 1),
       keep_alive_(std::min<std::chrono::nanoseconds>(keep_alive, keep_alive_max)),
-      places_(places) {}
+      places_(places),
+      may_spin_(may_spin) {}
 
 blocking_pool::~blocking_pool() {
   std::unique_lock lock(mutex_);
@@ -33,13 +47,19 @@ blocking_pool::~blocking_pool() {
 }
 
 blocking_pool::accepted blocking_pool::submit(blocking_work& work) noexcept {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(mutex_, std::defer_lock);
+  lock_soon(lock);
   if (work.phase == blocking_work::state::withdrawn) return accepted::withdrawn;
   work.phase = blocking_work::state::waiting;
   line_.push_back(work);
   ++waiting_;
   if (free_ >= waiting_) {
-    work_came_.notify_one();
+    if (looking_out_ && waiting_ == 1) {
+      lock.unlock();
+      submissions_.fetch_add(1, order::relaxed);
+    } else {
+      work_came_.notify_one();
+    }
   } else if (threads_ < threads_max_) {
     if (!start_thread(lock)) {
       // Not even one thread could be started. Waiting could be for ever; the caller's thread is one.
@@ -100,6 +120,7 @@ void blocking_pool::serve(member& self) {
   std::unique_lock lock(mutex_);
   for (;;) {
     ++free_;
+    if (may_spin_ && !looking_out_) look_out(lock);
     const bool woken =
         work_came_.wait_for(lock, keep_alive_, [this] { return ending_ || !line_.empty(); });
     --free_;
@@ -113,7 +134,7 @@ void blocking_pool::serve(member& self) {
     work.phase = blocking_work::state::running;
     lock.unlock();
     work.perform();
-    lock.lock();
+    lock_soon(lock);
     --busy_;
     work.end(false);  // under the lock, so that who sees nobody busy also sees the job ready
   }
@@ -125,6 +146,18 @@ void blocking_pool::serve(member& self) {
   }
   --threads_;
   thread_ended_.notify_all();
+}
+
+/// Returns when there may be work, or after a moment. What it missed, the caller sees under the lock.
+void blocking_pool::look_out(std::unique_lock<std::mutex>& held) {
+  if (ending_ || !line_.empty()) return;
+  looking_out_ = true;
+  const unsigned seen = submissions_.load(order::relaxed);
+  held.unlock();
+  const std::int64_t until_ns = os::monotonic_ns() + look_out_ns;
+  while (submissions_.load(order::relaxed) == seen && os::monotonic_ns() < until_ns) cpu_pause();
+  lock_soon(held);
+  looking_out_ = false;
 }
 
 unsigned blocking_pool::threads() const noexcept {

@@ -1,5 +1,7 @@
 // blocking_pool: the threads behind spawn_blocking(). They are started when work waits and nobody is
-// free, up to a limit, and end after having had nothing to do for a while.
+// free, up to a limit, and end after having had nothing to do for a while. One of those that have
+// nothing to do looks out for work for a moment before it sleeps, for as long as waking it would take: who
+// goes there and back again and again then pays for no wake.
 //
 //   Threads  any
 //   Memory   works are linked through themselves; nothing is allocated for them
@@ -11,6 +13,7 @@
 #include <mutex>
 #include <string>
 
+#include "weft/base/atomic.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/blocking.hpp"
@@ -21,9 +24,10 @@ class placement;
 
 class blocking_pool {
  public:
-  /// `places`: where a thread may run; nullptr: where the thread may that starts it.
+  /// `places`: where a thread may run; nullptr: where the thread may that starts it. `may_spin`: there is
+  /// more than one core to run on.
   blocking_pool(std::string name, unsigned threads_max, std::chrono::nanoseconds keep_alive,
-                const placement* places = nullptr);
+                const placement* places = nullptr, bool may_spin = false);
   ~blocking_pool();  // No work may be left.
 
   enum class accepted : unsigned char { queued, withdrawn, run_it_yourself };
@@ -47,19 +51,23 @@ class blocking_pool {
   using members = std::list<member>;
   static void thread_main(void* member);
   void serve(member& self);
+  void look_out(std::unique_lock<std::mutex>& held);
   [[nodiscard]] bool start_thread(std::unique_lock<std::mutex>& held);
 
   const std::string name_;
   const unsigned threads_max_;
   const std::chrono::nanoseconds keep_alive_;
   const placement* const places_;
+  const bool may_spin_;
+  atomic<unsigned> submissions_{0};  // counted after the lock is free again, so a hint only
   mutable std::mutex mutex_;
   std::condition_variable work_came_;
   std::condition_variable thread_ended_;
   intrusive_list<blocking_work, blocking_tag> line_;  // under mutex_, as all below
   unsigned waiting_ = 0;
   unsigned threads_ = 0;
-  unsigned free_ = 0;
+  unsigned free_ = 0;       // looking_out_ is one of them
+  bool looking_out_ = false;
   unsigned busy_ = 0;
   members alive_;
   members ended_;  // have left serve(); to be joined

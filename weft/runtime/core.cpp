@@ -113,7 +113,8 @@ runtime_core::runtime_core(runtime_options options, environment& env)
       may_spin_(participants_.automatic() ? participants_.workers() > 1 : os::cpus_available() > 1),
       jobs_(participants_.workers(), asymmetric_),
       blocking_(name_ + "-block", options.max_blocking_threads,
-                std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive)), &placement_) {
+                std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive)), &placement_,
+                may_spin_) {
   const unsigned count = participants_.workers();
   rng seeds(env_.seed());
   auto drivers = make_drivers(env_, options_.io, count, driver_reason_);
@@ -250,6 +251,13 @@ bool runtime_core::any_work() const noexcept {
 
 bool runtime_core::may_skip_time() const noexcept {
   return processors_.size() == 1 && blocking_.busy() == 0 && processors_.front()->arrivals.empty();
+}
+
+/// Whether a worker that found nothing may keep its core for a moment. A guest's is its host's; a clock
+/// that can be moved stands still meanwhile.
+bool runtime_core::may_look_out() const noexcept {
+  if (!may_spin_ || env_.is_virtual() || is_guest()) return false;
+  return !steals_ || participants_.active() > 1;
 }
 
 void runtime_core::enlist(job& made) noexcept {

@@ -85,6 +85,7 @@ class runtime_core final : public scheduler {
   void follow_cpus(std::int64_t now_ns) noexcept;
   bool any_work() const noexcept;
   bool may_skip_time() const noexcept;
+  bool may_look_out() const noexcept;
   void report_alive() noexcept;
   void tell_shutdown() noexcept;
   bool drive_to_the_end(std::int64_t grace_ns) noexcept;

@@ -359,6 +359,50 @@ TEST(blocking, an_exception_reaches_the_awaiter) {
 }
 
 // One thread, occupied: what waits in line behind it is taken back by a stop, and never starts.
+// Whoever looks out for work before it sleeps, a thread of the pool or a lone worker, must not miss what
+// comes as it gives up: then this would hang.
+task<std::size_t> trips(std::size_t count) {
+  std::size_t at = 0;
+  while (at < count) {
+    const std::size_t there = co_await spawn_blocking([at] { return at + 1; });
+    at = there;
+  }
+  co_return at;
+}
+
+TEST(blocking, trips_there_and_back_are_all_made) {
+  for (const unsigned threads : {1u, 2u, 8u}) {
+    for (const unsigned travellers : {1u, 2u, 5u}) {
+      SCOPED_TRACE(::testing::Message() << threads << " threads, " << travellers << " travellers");
+      runtime rt({.workers = travellers > 2 ? 2u : 1u, .max_blocking_threads = threads});
+      std::vector<join_handle<std::size_t>> out;
+      for (unsigned i = 0; i < travellers; ++i) out.push_back(rt.spawn(trips, std::size_t{2000}));
+      for (auto& t : out) EXPECT_EQ(rt.block_on(t), 2000u);
+    }
+  }
+}
+
+task<std::size_t> one_more(std::size_t n) { co_return n + 1; }
+task<std::size_t> hops(std::size_t count, runtime& other) {
+  std::size_t at = 0;
+  while (at < count) {
+    auto there = other.spawn(one_more, at);
+    at = co_await there;
+  }
+  co_return at;
+}
+
+TEST(runtime, hops_between_lone_workers_all_arrive) {
+  for (const scheduling mode : {scheduling::work_stealing, scheduling::per_core}) {
+    runtime there({.workers = 1, .mode = mode});
+    runtime here({.workers = 1, .mode = mode});
+    auto one = here.spawn(hops, std::size_t{20'000}, std::ref(there));
+    auto two = there.spawn(hops, std::size_t{20'000}, std::ref(here));
+    EXPECT_EQ(here.block_on(one), 20'000u);
+    EXPECT_EQ(here.block_on(two), 20'000u);
+  }
+}
+
 TEST(blocking, a_stop_takes_work_out_of_the_line) {
   runtime rt({.workers = 1, .max_blocking_threads = 1});
   std::atomic<bool> occupied{false}, release{false}, ran{false};

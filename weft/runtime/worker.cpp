@@ -346,11 +346,13 @@ WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
 }
 
 job* worker::search() noexcept {
-  if (!core_.steals_) return nullptr;
-  if (!searching_) searching_ = core_.idle_.try_start_searching();
-  if (!searching_) return nullptr;
-  if (job* j = steal()) return j;
-  return spin();
+  // Counts as searching: who pushes to a queue that it looks at wakes nobody.
+  if (!searching_ && !core_.per_core_) searching_ = core_.idle_.try_start_searching();
+  if (core_.steals_) {
+    if (!searching_) return nullptr;
+    if (job* const j = steal()) return j;
+  }
+  return core_.may_look_out() ? look_out() : nullptr;
 }
 
 job* worker::steal() noexcept {
@@ -403,19 +405,32 @@ job* worker::steal_foreground() noexcept {
   return from_injector(injected_at_once_max);
 }
 
-job* worker::spin() noexcept {
-  // Waking a sleeping core costs 8-10 us and a system call on the waker's side; looking around for
-  // as long first turns most hand-overs into a cache miss. Not worth it where cores are shared.
-  if (!core_.may_spin_ || core_.participants_.active() == 1) return nullptr;
-  const std::int64_t until = core_.env_.now_ns() + spin_ns;
+/// A look at the driver, then for a moment at whatever may bring work. Waking a sleeping core costs 8-30 us
+/// and a system call on the waker's side; looking out for as long first turns most hand-overs into a
+/// cache miss. Not worth it where cores are shared.
+job* worker::look_out() noexcept {
+  processor& p = *processor_;
+  look_around();
+  if (has_work()) return next();
+  // Who has nobody to take from looks at the injector only, and can do so without a pause.
+  const int pauses = core_.steals_ ? 32 : 1;
+  const std::int64_t until_ns = last_look_ns_ + spin_ns;
   do {
-    for (int i = 0; i < 32; ++i) cpu_pause();
+    for (int i = 0; i < pauses; ++i) cpu_pause();
+    if (!p.arrivals.empty()) return next();
     if (core_.any_work()) {
-      if (job* j = steal()) return j;
+      if (job* const j = core_.steals_ ? steal() : next()) return j;
     }
-    if (core_.ended_.load(order::relaxed) || !processor_->arrivals.empty()) return nullptr;
-  } while (core_.env_.now_ns() < until);
-  // The last resort, after a few microseconds in which its owner did not come to it.
+    if (leave_->load(order::relaxed)) return nullptr;
+    if (p.io->idle()) continue;
+    look_around();
+    if (has_work()) return next();
+  } while (core_.env_.now_ns() < until_ns);
+  return core_.steals_ ? steal_lifo() : nullptr;
+}
+
+/// The last resort, after a few microseconds in which its owner did not come to it.
+job* worker::steal_lifo() noexcept {
   for (auto& victim : core_.processors_) {
     if (victim.get() == processor_ || victim->lifo.load(order::relaxed) == nullptr) continue;
     if (job* j = victim->lifo.exchange(nullptr, order::acquire)) {

@@ -130,7 +130,8 @@ class worker : private fork_port {
   job* steal() noexcept;
   job* steal_from(priority of) noexcept;
   job* steal_foreground() noexcept;
-  job* spin() noexcept;
+  job* look_out() noexcept;
+  job* steal_lifo() noexcept;
   void run(job& next) noexcept;
   void look_around() noexcept;
   bool sits_out() const noexcept;
