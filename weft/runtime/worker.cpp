@@ -410,7 +410,7 @@ job* worker::steal_foreground() noexcept {
 /// cache miss. Not worth it where cores are shared.
 job* worker::look_out() noexcept {
   processor& p = *processor_;
-  look_around();
+  look_around(timers::when_worth_it);
   if (has_work()) return next();
   // Who has nobody to take from looks at the injector only, and can do so without a pause.
   const int pauses = core_.steals_ ? 32 : 1;
@@ -423,7 +423,7 @@ job* worker::look_out() noexcept {
     }
     if (leave_->load(order::relaxed)) return nullptr;
     if (p.io->idle()) continue;
-    look_around();
+    look_around(timers::when_worth_it);
     if (has_work()) return next();
   } while (core_.env_.now_ns() < until_ns);
   return core_.steals_ ? steal_lifo() : nullptr;
@@ -546,7 +546,7 @@ void worker::queue(job& ready) noexcept {
   core_.wake_one(idle::pusher::worker);
 }
 
-WEFT_NOINLINE void worker::look_around() noexcept {
+WEFT_NOINLINE void worker::look_around(timers which) noexcept {
   const std::int64_t now = core_.env_.now_ns();
   last_look_ns_ = now;
   processor& p = *processor_;
@@ -556,9 +556,11 @@ WEFT_NOINLINE void worker::look_around() noexcept {
   // A queue that is full at each look must not hold them up for ever: one has the LIFO slot then.
   const unsigned room = queued < p.ready.capacity ? p.ready.capacity - queued : 0;
   completing_ = room != 0;
-  if (const unsigned fired = p.timers.advance(now, room != 0 ? room : 1)) {
-    p.figures.timers_fired.add(fired);
-    last_fired_ns_ = now;
+  if (which == timers::all || now >= timers_wake_ns()) {
+    if (const unsigned fired = p.timers.advance(now, room != 0 ? room : 1)) {
+      p.figures.timers_fired.add(fired);
+      last_fired_ns_ = now;
+    }
   }
   completing_ = true;
   p.figures.io_completions.add(p.io->wait(0));
@@ -574,7 +576,8 @@ WEFT_NOINLINE void worker::look_around() noexcept {
 bool worker::fall_asleep() noexcept {
   processor& p = *processor_;
   if (has_work()) return false;
-  if (p.timers.next_deadline_ns() <= last_look_ns_) return false;  // there is room for it now
+  if (timers_wake_ns() <= last_look_ns_) return false;  // there is room for it now
+  if (searching_ && core_.any_work()) return false;  // spares a fence that interrupts all others
   const bool was_last = core_.idle_.sleep(p.index, searching_);
   searching_ = false;
   if (was_last && core_.any_work()) {  // I3
@@ -592,10 +595,20 @@ bool worker::fall_asleep() noexcept {
   return true;
 }
 
+/// When one who has nothing else to do is to see to its timers. Two workers that wake each other would
+/// else fire what has just come due each time, and by that wake the other again: ten times in a
+/// millisecond, with 250 000 timers a second.
+std::int64_t worker::timers_wake_ns() const noexcept {
+  const timer_set& timers = processor_->timers;
+  if (core_.env_.is_virtual()) return timers.next_deadline_ns();
+  // Multiples, so that all are awake at the same time, and nobody is woken only to help.
+  return timers.wake_ns((last_fired_ns_ / timer_wakes_apart_ns + 1) * timer_wakes_apart_ns);
+}
+
 /// When a worker that fell asleep is to wake for its timers. `skipped`: the clock was moved on.
 std::int64_t worker::next_look_ns(bool& skipped) noexcept {
   processor& p = *processor_;
-  if (!core_.env_.is_virtual()) return p.timers.wake_ns(last_fired_ns_ + timer_wakes_apart_ns);
+  if (!core_.env_.is_virtual()) return timers_wake_ns();
   // A clock that can be moved on is moved only when nothing but time can wake us.
   skipped = p.io->idle() && core_.may_skip_time() && !core_.any_work() &&
             core_.env_.skip_to(p.timers.next_deadline_ns());
@@ -604,7 +617,7 @@ std::int64_t worker::next_look_ns(bool& skipped) noexcept {
 
 void worker::sleep() noexcept {
   processor& p = *processor_;
-  look_around();  // and not only now and then: nothing else will be done until somebody wakes us
+  look_around(timers::when_worth_it);  // and not only now and then: nothing else will be done until somebody wakes us
   if (!fall_asleep()) return;
   bool skipped = false;
   std::int64_t deadline = std::min(next_look_ns(skipped), leave_at_ns_);
@@ -626,7 +639,7 @@ void worker::sleep() noexcept {
     static_cast<void>(p.sleep.end_park());
   }
   if (!core_.idle_.wake_self(p.index)) searching_ = true;  // a waker counted us as searching
-  look_around();
+  look_around(timers::when_worth_it);
   // Not while searching: whoever makes work would wake nobody else for it.
   if (WEFT_UNLIKELY(trim_ns <= last_look_ns_) && !searching_ && !has_work()) {
     trim_frames(last_look_ns_);
@@ -689,7 +702,7 @@ bool worker::run_ready(unsigned turns_max) noexcept {
 /// Goes to rest. False: there is more to do, or more to look at.
 bool worker::lie_down() noexcept {
   processor& p = *processor_;
-  look_around();
+  look_around(timers::when_worth_it);
   if (!p.io->rest() || !fall_asleep()) return false;
   bool skipped = false;
   rest_until_ns_ = next_look_ns(skipped);

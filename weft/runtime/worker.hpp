@@ -133,7 +133,9 @@ class worker : private fork_port {
   job* look_out() noexcept;
   job* steal_lifo() noexcept;
   void run(job& next) noexcept;
-  void look_around() noexcept;
+  enum class timers : bool { all, when_worth_it };
+  void look_around(timers which = timers::all) noexcept;
+  std::int64_t timers_wake_ns() const noexcept;
   bool sits_out() const noexcept;
   void sit_out() noexcept;
   void serve_own(std::int64_t deadline_ns) noexcept;
