@@ -53,15 +53,15 @@ registry::entry* registry::take(slab& s, std::uint32_t& count) noexcept {
   entry* first = s.home;
   if (first != nullptr) {
     entry* last = first;
-    for (count = 1; count < batch && last->next_free != nullptr; ++count) last = last->next_free;
-    s.home = last->next_free;
+    for (count = 1; count < batch && last->next_free() != nullptr; ++count) last = last->next_free();
+    s.home = last->next_free();
     s.home_count -= count;
-    last->next_free = nullptr;
+    last->set_next_free(nullptr);
   } else {
     count = slab_entries - carved < batch ? slab_entries - carved : batch;
     for (std::uint32_t i = carved + count; i-- > carved;) {
       entry* const made = new (&s.at(i)) entry;
-      made->next_free = first;
+      made->set_next_free(first);
       first = made;
     }
     s.carved.store(carved + count, order::release);  // P6
@@ -94,7 +94,7 @@ void registry::bring_home(const batch_of_entries& some) noexcept {
   for (std::uint32_t i = 0; i < some.slabs; ++i) {
     const homecoming& h = some.of[i];
     slab& s = *h.to;
-    h.last->next_free = s.home;
+    h.last->set_next_free(s.home);
     s.home = h.first;
     s.home_count += h.count;
     if (s.home_count == s.carved.load(order::relaxed)) {
@@ -116,7 +116,7 @@ registry::batch_of_entries registry::cut(shard& mine) noexcept {
   batch_of_entries got;
   got.first = mine.free_;
   entry* last = nullptr;
-  for (entry* e = mine.free_; e != nullptr && got.count < batch; e = e->next_free, ++got.count) {
+  for (entry* e = mine.free_; e != nullptr && got.count < batch; e = e->next_free(), ++got.count) {
     if (got.slabs != 0 && got.of[got.slabs - 1].to == slab_of(e)) {
       got.of[got.slabs - 1].last = e;
       ++got.of[got.slabs - 1].count;
@@ -125,9 +125,9 @@ registry::batch_of_entries registry::cut(shard& mine) noexcept {
     }
     last = e;
   }
-  mine.free_ = last->next_free;
+  mine.free_ = last->next_free();
   mine.count_ -= got.count;
-  last->next_free = nullptr;
+  last->set_next_free(nullptr);
   return got;
 }
 

@@ -5,7 +5,7 @@
 //   Threads  with a shard: its owner; without one, and each(): any
 //   Cost     add: a pop from a private list and three stores; remove: a store, a load and a push.
 //            each(): membarrier, and whoever strikes off a job meanwhile waits for its end
-//   Memory   16 bytes a job, in slabs of 64 KiB that go back to the system when all their jobs are gone,
+//   Memory   8 bytes a job, in slabs of 64 KiB that go back to the system when all their jobs are gone,
 //            but for slabs_kept, and what free entries of the shards pin until their owners are idle
 //
 // Protocol
@@ -54,9 +54,28 @@ class registry {
   registry(const registry&) = delete;
   registry& operator=(const registry&) = delete;
 
-  struct entry {
-    atomic<job*> listed{nullptr};
-    entry* next_free = nullptr;
+  /// A job's address, or, odd, that of the next one on a free list.
+  class entry {
+   public:
+    job* listed(order o) const noexcept {
+      const std::uintptr_t seen = word_.load(o);
+      return (seen & free) == 0 ? reinterpret_cast<job*>(seen) : nullptr;
+    }
+    void list(job& made) noexcept {
+      word_.store(reinterpret_cast<std::uintptr_t>(&made), order::release);
+    }
+    void strike_off() noexcept { word_.store(free, order::release); }
+    // Of one that is on a free list, by whoever has that list.
+    entry* next_free() const noexcept {
+      return reinterpret_cast<entry*>(word_.load(order::relaxed) & ~free);
+    }
+    void set_next_free(entry* next) noexcept {
+      word_.store(reinterpret_cast<std::uintptr_t>(next) | free, order::relaxed);
+    }
+
+   private:
+    static constexpr std::uintptr_t free = 1;
+    atomic<std::uintptr_t> word_{free};
   };
   class alignas(cache_line) shard {
     friend class registry;
@@ -73,13 +92,13 @@ class registry {
 
   void add(shard& mine, job& made) noexcept {
     entry* const e = mine.free_ != nullptr ? mine.free_ : refill(mine);
-    mine.free_ = e->next_free;
+    mine.free_ = e->next_free();
     --mine.count_;
     const std::uint64_t n = mine.made_.load(order::relaxed) + 1;
     mine.made_.store(n, order::release);
     made.id = n * shard_count_ + mine.number_;
     made.listed_as = e;
-    e->listed.store(&made, order::release);
+    e->list(made);
     light_fence();  // P1
     if (WEFT_UNLIKELY(stopping_.load(order::relaxed)) &&
         !WEFT_MUTATE("registry.add.forgets_stop", false, true)) {
@@ -88,13 +107,13 @@ class registry {
   }
   void remove(shard& mine, job& ended) noexcept {
     auto* const e = static_cast<entry*>(ended.listed_as);
-    e->listed.store(nullptr, order::release);
+    e->strike_off();
     light_fence();                                            // P2
     if (WEFT_UNLIKELY(looking_.load(order::acquire) != 0) &&  // P3
         !WEFT_MUTATE("registry.remove.no_wait", false, true)) {
       wait_for_lookers();
     }
-    e->next_free = mine.free_;
+    e->set_next_free(mine.free_);
     mine.free_ = e;
     count(mine.ended_);
     if (WEFT_UNLIKELY(++mine.count_ > keep_max)) give_some(mine);
@@ -135,7 +154,7 @@ class registry {
     for (slab* s = slabs(); s != nullptr; s = s->next) {
       const std::uint32_t n = s->carved.load(order::acquire);  // P6
       for (std::uint32_t i = 0; i < n; ++i) {
-        if (job* const j = s->at(i).listed.load(order::acquire)) look(*j);
+        if (job* const j = s->at(i).listed(order::acquire)) look(*j);
       }
     }
   }

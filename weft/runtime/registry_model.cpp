@@ -1,4 +1,4 @@
-// model-sources: weft/runtime/registry.cpp weft/task/job.cpp weft/task/promise.cpp
+// model-sources: weft/runtime/registry.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp
 //
 // Jobs that come and go, and somebody who looks at all of them: each job that is shown is there until
 // the looker has left it, each job that is made while all are being stopped is stopped, and the last

@@ -7,28 +7,29 @@
 namespace weft {
 
 sleep_operation::sleep_operation(from base, std::int64_t ns) noexcept
-    : timer_entry(&fired), ns_(ns), base_(base) {}
+    : timer_entry(&fired), armed_in_(static_cast<std::uintptr_t>(base)), ns_(ns) {}
 
 std::coroutine_handle<> sleep_operation::start(promise_base& waiter) noexcept {
   job& owner = *waiter.owner();
   scheduler& home = owner.home();
   const std::int64_t now = home.now_ns();
-  const std::int64_t due = base_ == from::now ? saturating_add_ns(now, ns_) : ns_;
+  const std::int64_t due = base() == from::now ? saturating_add_ns(now, ns_) : ns_;
   if (due <= now) {
     if (owner.stop_requested() && !owner.shielded()) return unwind(waiter);
     owner.yield_in(*this, waiter);
     return std::noop_coroutine();
   }
-  armed_in_ = &home.timers();
+  timer_set& timers = home.timers();
+  armed_in_ = reinterpret_cast<std::uintptr_t>(&timers) | static_cast<std::uintptr_t>(base());
   reuse();  // the object may be awaited again
   if (owner.arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
   // False: a stop found the timer not armed yet, and leaves the answer to us.
-  if (!armed_in_->arm(*this, due)) finish(true);
+  if (!timers.arm(*this, due)) finish(true);
   return std::noop_coroutine();
 }
 
 void sleep_operation::withdraw() noexcept {
-  if (armed_in_->cancel(*this)) finish(true);
+  if (armed_in().cancel(*this)) finish(true);
 }
 
 void sleep_operation::fired(timer_entry& entry) noexcept {

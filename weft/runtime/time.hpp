@@ -27,9 +27,13 @@ class sleep_operation final : public awaitable_operation<sleep_operation>, priva
 
  private:
   static void fired(timer_entry& entry) noexcept;
-  timer_set* armed_in_ = nullptr;
+  timer_set& armed_in() const noexcept {
+    return *reinterpret_cast<timer_set*>(armed_in_ & ~std::uintptr_t{1});
+  }
+  from base() const noexcept { return static_cast<from>(armed_in_ & 1); }
+
+  std::uintptr_t armed_in_;  // an address, and `from` in the lowest bit: it has to be small
   std::int64_t ns_;
-  from base_;
 };
 
 /// Waits for a while; a negative or zero wait gives way to the other jobs once.

@@ -31,9 +31,6 @@ decltype(auto) get_awaiter(A&& awaitable) {
 template <class A>
 using await_result_t = decltype(get_awaiter(std::declval<A>()).await_resume());
 
-/// The promise of a relay: in the chain of awaiters like any other.
-class relay_promise final : public promise_base {};
-
 /// The front of a fake frame. `Self` derives from it as its only base with state in front, and has
 /// `std::coroutine_handle<> resumed() noexcept`: what goes on when the inner awaitable has ended.
 template <class Self>

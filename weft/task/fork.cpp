@@ -93,12 +93,15 @@ void fork_wait::ask_to_stop() noexcept {
   }
 }
 
-fork_wait::start_result fork_wait::start(job& owner, promise_base& waiter) noexcept {
-  if (owner.arm(*this, waiter) == job::arm_result::stopped) {
+fork_wait::start_result fork_wait::start(promise_base& within,
+                                         std::coroutine_handle<> next) noexcept {
+  job& owner = *within.owner();
+  next_ = next;
+  if (owner.arm(*this, within, true) == job::arm_result::stopped) {
     // The stop goes on to the branches; their end is awaited all the same.
     ask_to_stop();
     owner.enter_shield();
-    static_cast<void>(owner.arm(*this, waiter));
+    static_cast<void>(owner.arm(*this, within, true));
     owner.leave_shield();
   }
   const int taken = static_cast<int>(used_);

@@ -112,13 +112,15 @@ class fork_wait final : public operation {
   void ask_to_stop() noexcept;
 
   enum class start_result : unsigned char { ended, suspended };
-  /// `waiter` of the job `owner` is resumed when all have ended; ended: they have, and it is not.
-  [[nodiscard]] start_result start(job& owner, promise_base& waiter) noexcept;
+  /// `next` is resumed when all have ended; ended: they have, and it is not. `within` is the coroutine
+  /// that forked.
+  [[nodiscard]] start_result start(promise_base& within, std::coroutine_handle<> next) noexcept;
   /// After their end: frees their jobs. Result: whether one was stopped.
   [[nodiscard]] bool collect() noexcept;
 
   void withdraw() noexcept override { ask_to_stop(); }  // the answer is the last branch's end
   const char* what() const noexcept override { return "fork_join"; }
+  std::coroutine_handle<> go_on(promise_base&) noexcept override { return next_; }
 
   bool failed = false;
   bool unwinding = false;
@@ -133,6 +135,7 @@ class fork_wait final : public operation {
     return sizeof(fork_wait) + room * sizeof(fork_branch*);
   }
   fork_group& group_;
+  std::coroutine_handle<> next_;
   const unsigned room_;
   unsigned used_ = 0;
 };

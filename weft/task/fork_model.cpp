@@ -81,7 +81,7 @@ void join(model::world& model, model::job_thread& me, toy_group& group, toy_bran
           unsigned count) {
   fork_wait& wait = group.make_wait(count, me);
   for (unsigned i = 0; i < count; ++i) wait.add(branches[i]);
-  if (wait.start(me, me.who()) == fork_wait::start_result::suspended) {
+  if (wait.start(me.who(), me.who().handle()) == fork_wait::start_result::suspended) {
     model.check(me.sleep() == &wait, "woken from another operation");
     model.outcome("waited");
   } else {

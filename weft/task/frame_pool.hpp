@@ -79,10 +79,11 @@ namespace detail {
   return detail::allocate_frame_slowly_for(payer, bytes);
 }
 
-WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
+/// `thread` is the calling one's.
+WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes,
+                                   detail::thread_state& thread) noexcept {
   if (detail::frames_in_line && bytes <= detail::pooled_frame_bytes_max) {
-    detail::frame_list& list =
-        detail::this_thread_state().frames[(bytes - 1) >> detail::frame_class_shift];
+    detail::frame_list& list = thread.frames[(bytes - 1) >> detail::frame_class_shift];
     if (WEFT_LIKELY(list.count < list.limit)) {
       auto* const b = static_cast<detail::frame_block*>(frame);
       b->next = list.head;
@@ -92,6 +93,9 @@ WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
     }
   }
   detail::free_frame_slowly(frame, bytes);
+}
+WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
+  free_frame(frame, bytes, detail::this_thread_state());
 }
 
 /// For what is aligned to more than a cache line: from the system, but with an account.

@@ -34,6 +34,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/task/await_hook.hpp"
+#include "weft/task/promise.hpp"
 
 namespace weft {
 
@@ -68,23 +69,27 @@ std::int64_t scheduler::now_ns() noexcept {
                    __FILE__, __LINE__);
 }
 
-void operation::finish(bool stopped) noexcept {
-  stopped_ = stopped;
-  owner_->complete(*this);
+void operation::finish(bool was_stopped) noexcept {
+  if (was_stopped) word_ |= stopped;
+  owner()->complete(*this);
 }
 
-job::arm_result job::arm(operation& op, promise_base& waiter) noexcept {
+std::coroutine_handle<> operation::go_on(promise_base& waiter) noexcept { return waiter.handle(); }
+
+job::arm_result job::arm(operation& op, promise_base& waiter, bool by_itself) noexcept {
 #if WEFT_CENSUS
   if (await_hook* const hook = detail::installed_await_hook.load(order::acquire)) {
     hook->about_to_wait(*this);
   }
 #endif
-  op.owner_ = this;
-  op.waiter_ = &waiter;
-  op.stopped_ = false;
-  op.shielded_ = shields_ != 0;
+  WEFT_CHECK_SLOW(waiter.owner() == this, "an operation was armed for another job's coroutine");
+  op.word_ = reinterpret_cast<std::uintptr_t>(&waiter) |
+             (by_itself ? operation::goes_on_itself : std::uintptr_t{0});
   waiting_.store(&op, order::relaxed);
-  if (op.shielded_) return arm_result::armed;
+  if (WEFT_UNLIKELY(shields_ != 0)) {
+    op.word_ |= operation::shielded;
+    return arm_result::armed;
+  }
   std::uintptr_t expected = slot_none;
   if (slot_.compare_exchange(expected, as_word(&op),
                              WEFT_MUTATE("job.arm.relaxed", order::release, order::relaxed),  // P1
@@ -112,7 +117,7 @@ bool job::arm_listed(operation& op) noexcept {
 }
 
 job::disarm_result job::disarm(operation& op) noexcept {
-  if (!op.shielded_) {
+  if (!op.is_shielded()) {
     std::uintptr_t expected = as_word(&op);
     if (!slot_.compare_exchange(expected, slot_none, order::relaxed, order::relaxed)) {
       return disarm_result::being_withdrawn;  // the stopper's withdraw() will find nothing to do
@@ -123,7 +128,7 @@ job::disarm_result job::disarm(operation& op) noexcept {
 }
 
 void job::complete(operation& op) noexcept {
-  if (!op.shielded_) {
+  if (!op.is_shielded()) {
     const order looking = WEFT_MUTATE("job.complete.relaxed", order::acquire, order::relaxed);
     std::uintptr_t seen = slot_.load(looking);  // P3
     for (;;) {
@@ -176,11 +181,10 @@ void job::stop() noexcept {
   home_->schedule(*this, wake_kind::woken);
 }
 
-void job::yield_in(operation& op, promise_base& waiter) noexcept {
-  op.owner_ = this;
-  op.waiter_ = &waiter;
-  op.stopped_ = false;
-  op.shielded_ = true;  // never in the slot: there is nothing to withdraw
+void job::yield_in(operation& op, promise_base& waiter, bool by_itself) noexcept {
+  // Shielded: never in the slot, as there is nothing to withdraw.
+  op.word_ = reinterpret_cast<std::uintptr_t>(&waiter) | operation::shielded |
+             (by_itself ? operation::goes_on_itself : 0);
   waiting_.store(&op, order::relaxed);
   home_->schedule(*this, wake_kind::yielded);
 }

@@ -10,6 +10,7 @@
 //   Protocol top of job.cpp
 #pragma once
 
+#include <coroutine>
 #include <cstdint>
 #include <exception>
 
@@ -70,6 +71,8 @@ class scheduler {
 ///
 ///     idle -> armed -> (completed | withdrawn)       exactly one of the two, exactly once
 ///
+/// Two words: many stand in a frame that waits for long.
+///
 /// Whoever decides that it is over (its completer, or withdraw()) calls finish() once; that is the
 /// last access, for the frame may be gone the moment after.
 class operation {
@@ -84,8 +87,9 @@ class operation {
   /// One or two words for listings: "sleep", "accept".
   virtual const char* what() const noexcept = 0;
 
-  job* owner() const noexcept { return owner_; }
-  bool was_stopped() const noexcept { return stopped_; }
+  /// Whose job it waits for; valid once it is armed.
+  job* owner() const noexcept;
+  bool was_stopped() const noexcept { return (word_ & stopped) != 0; }
 
  protected:
   operation() noexcept {}
@@ -93,13 +97,23 @@ class operation {
 
   /// Ends the operation and wakes its job. The last access.
   void finish(bool stopped) noexcept;
+  /// What to resume, of one that was armed or yielded in so that it goes on by itself.
+  virtual std::coroutine_handle<> go_on(promise_base& waiter) noexcept;
 
  private:
   friend class job;
-  job* owner_ = nullptr;
-  promise_base* waiter_ = nullptr;  // the coroutine that is resumed, or unwound from
-  bool stopped_ = false;
-  bool shielded_ = false;  // not in the stop slot: a stop waits until the shield is left
+  friend std::coroutine_handle<> after(operation& op) noexcept;
+  // Beside the address of the waiter, which is a multiple of 8.
+  static constexpr std::uintptr_t stopped = 1;
+  static constexpr std::uintptr_t shielded = 2;  // not in the stop slot: a stop waits for the shield
+  static constexpr std::uintptr_t goes_on_itself = 4;
+  static constexpr std::uintptr_t bits = 7;
+  promise_base& waiter() const noexcept {
+    return *reinterpret_cast<promise_base*>(word_ & ~bits);  // NOLINT(performance-no-int-to-ptr)
+  }
+  bool is_shielded() const noexcept { return (word_ & shielded) != 0; }
+
+  std::uintptr_t word_ = 0;  // the coroutine that is resumed, or unwound from; and bits
 };
 
 /// What can be done with a job of one kind.
@@ -132,7 +146,8 @@ class job {
 
   /// Makes `op`, in which `waiter` is about to be suspended, the thing that a stop withdraws. Call
   /// before the outside can complete it. stopped: the stop came first, and op must not start.
-  [[nodiscard]] arm_result arm(operation& op, promise_base& waiter) noexcept;
+  /// `by_itself`: op.go_on() is asked what to resume when it was completed.
+  [[nodiscard]] arm_result arm(operation& op, promise_base& waiter, bool by_itself = false) noexcept;
 
   /// Undoes arm() for an operation that nobody else can complete: it turned out to be ready.
   /// being_withdrawn: a stopper is inside withdraw(), which finds nothing to take back. The caller
@@ -148,7 +163,8 @@ class job {
 
   /// Suspends in `op` without anybody to complete it, and is ready again at once, behind the
   /// others. A stop does not end it: it is seen at the next arm().
-  void yield_in(operation& op, promise_base& waiter) noexcept;
+  /// `by_itself`: op.go_on() is asked what to resume then.
+  void yield_in(operation& op, promise_base& waiter, bool by_itself = false) noexcept;
 
   scheduler& home() const noexcept { return *home_; }
   const job_kind& kind() const noexcept { return *kind_; }
@@ -239,7 +255,6 @@ class job {
   void begins_unlisted() noexcept { slot_.store(slot_unlisted, order::relaxed); }
   /// By the job itself. False: kind().list() was called, or it was stopped.
   bool is_unlisted() const noexcept { return slot_.load(order::relaxed) == slot_unlisted; }
-  static promise_base* waiter_of(const operation& op) noexcept { return op.waiter_; }
 
  private:
   friend class operation;

@@ -45,6 +45,7 @@ class bare_operation final : public operation {
 class job_test : public ::testing::Test {
  protected:
   using answer = bare_operation::answer;
+  job_test() { waiter.become_root(job_); }
   counting_scheduler home;
   bare_job job_{home};
   bare_promise waiter;

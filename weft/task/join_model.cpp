@@ -1,4 +1,4 @@
-// model-sources: weft/task/join.cpp weft/task/job.cpp weft/task/promise.cpp
+// model-sources: weft/task/join.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp
 //
 // The hand-off of an ended job under all schedules: its end, the waiter's arrival, a stop of the
 // waiter, the handle's going away.

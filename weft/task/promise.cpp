@@ -5,19 +5,29 @@
 namespace weft {
 
 std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
+  detail::thread_state& thread = detail::this_thread_state();
+  // Not null if a destructor that an unwind calls runs jobs itself, in a block_on().
+  void* const outer = thread.unwinding;
   promise_base* p = &innermost;
-  while (p->edge_ == nullptr) {
-    promise_base* const parent = p->parent_;
+  while ((p->above_ & (promise_base::under_edge | promise_base::is_edge)) == 0) {
+    promise_base* const parent = p->parent();
     WEFT_ASSERT(parent != nullptr,
                 "a stop found no boundary; was a task awaited outside of a job?");
-    if (p->owned_at_ != nullptr) {  // a task's frame; a relay is part of the frame above it
-      *p->owned_at_ = nullptr;
+    if ((p->above_ & promise_base::is_relay) == 0) {
+      void* const frame = p->handle().address();
+      thread.unwinding = frame;
+      thread.unwound_bytes = 0;  // it stays so if the frame is a part of another one
       p->handle().destroy();
+      // Its memory is still there (operator delete), and tells the task that owns it.
+      p->above_ = promise_base::gone;
+      p->left_bytes_ = thread.unwound_bytes;
     }
     p = parent;
   }
-  p->edge_->stopped_ = true;
-  return p->edge_->handle();
+  thread.unwinding = outer;
+  boundary& edge = p->edge();
+  edge.stopped_ = true;
+  return edge.handle();
 }
 
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept {

@@ -3,8 +3,8 @@
 //
 // Tasks awaited inside a job are nested calls by symmetric transfer: no queue, no atomic, no
 // reference count. A stopped job unwinds by destroying frames: unwind() destroys them from the
-// innermost one up to the nearest boundary, which it resumes, and which destroys the last, its own.
-// Nothing is thrown.
+// innermost one up to the nearest boundary, which it resumes. Nothing is thrown. The memory of such a
+// frame stays until the task goes that owns it, for that one to see that the frame is gone.
 #pragma once
 
 #include <concepts>
@@ -50,39 +50,88 @@ class promise_base {
     return std::coroutine_handle<promise_base>::from_promise(*this);
   }
   job* owner() const noexcept { return job_; }
-  promise_base* parent() const noexcept { return parent_; }
+  promise_base* parent() const noexcept {
+    return reinterpret_cast<promise_base*>(above_ & ~bits);  // NOLINT(performance-no-int-to-ptr)
+  }
 
   /// `parent` awaits this coroutine from now on, as a nested call in the same job.
-  void attach(promise_base& parent, boundary* edge = nullptr) noexcept {
-    parent_ = &parent;
+  void attach(promise_base& parent) noexcept {
+    above_ = reinterpret_cast<std::uintptr_t>(&parent);
     job_ = parent.job_;
-    edge_ = edge;
   }
   /// It returns to `edge`, where a stop ends, too.
   void attach(boundary& edge, job& owner) noexcept {
-    parent_ = &edge.as_parent();
+    above_ = reinterpret_cast<std::uintptr_t>(&edge.as_parent()) | under_edge;
     job_ = &owner;
-    edge_ = &edge;
   }
-  /// `address` is where the task that owns this frame keeps it; a stop that destroys the frame
-  /// clears it. The task is immovable, so the place stays.
-  void owned_at(void** address) noexcept { owned_at_ = address; }
   /// This coroutine is the outermost of `owner`.
   void become_root(job& owner) noexcept { job_ = &owner; }
+  /// Destroys the frame, which is suspended, or frees what a stop has left of it. By its owner.
+  void destroy() noexcept {
+    if (WEFT_LIKELY(above_ != gone)) return handle().destroy();
+    free_rest();
+  }
 
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
+  static void operator delete(void* frame, std::size_t bytes) noexcept {
+    detail::thread_state& thread = detail::this_thread_state();
+    if (WEFT_UNLIKELY(frame == thread.unwinding)) {
+      thread.unwound_bytes = bytes;
+    } else {
+      free_frame(frame, bytes, thread);
+    }
+  }
 
  protected:
   ~promise_base() = default;
 
  private:
+  friend class relay_promise;
   friend std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
-  promise_base* parent_ = nullptr;
-  job* job_ = nullptr;
-  boundary* edge_ = nullptr;
-  void** owned_at_ = nullptr;
+  // Of above_, beside the address of the parent, which is a multiple of 8.
+  static constexpr std::uintptr_t under_edge = 1;  // the parent is a boundary's front
+  static constexpr std::uintptr_t is_relay = 2;    // part of the frame above it: a relay_promise
+  static constexpr std::uintptr_t is_edge = 4;     // such a one, which has the boundary beside it
+  static constexpr std::uintptr_t bits = 7;
+  static constexpr std::uintptr_t gone = bits;  // destroyed by a stop
+  boundary& edge() const noexcept;
+  WEFT_NOINLINE void free_rest() noexcept {
+    const std::size_t bytes = left_bytes_;
+    if (bytes != 0) free_frame(handle().address(), bytes);
+  }
+
+  std::uintptr_t above_ = 0;
+  union {
+    job* job_ = nullptr;
+    std::size_t left_bytes_;  // of one that is gone
+  };
 };
+
+/// The promise of a relay: in the chain of awaiters like any other, but no frame of its own.
+class relay_promise final : public promise_base {
+ public:
+  relay_promise() noexcept { above_ = is_relay; }
+  void attach(promise_base& parent) noexcept {
+    promise_base::attach(parent);
+    above_ |= is_relay;
+  }
+  /// A stop ends at `edge`, which is part of the same object.
+  void attach(promise_base& parent, boundary& edge) noexcept {
+    promise_base::attach(parent);
+    above_ |= is_relay | is_edge;
+    edge_ = &edge;
+  }
+
+ private:
+  friend class promise_base;
+  boundary* edge_ = nullptr;
+};
+
+inline boundary& promise_base::edge() const noexcept {
+  if ((above_ & is_edge) != 0) return *static_cast<const relay_promise*>(this)->edge_;
+  return *reinterpret_cast<boundary*>(reinterpret_cast<unsigned char*>(parent()) -
+                                      2 * sizeof(void*));
+}
 
 inline promise_base& boundary::as_parent() noexcept {
   // Where from_promise() would look for it, for the handle to be that of this object.
@@ -104,9 +153,15 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
 /// way to the other jobs first. It does not look for a stop: what is done is not undone.
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept;
 
-/// What a coroutine resumes when `op`, from which its job was woken, has ended.
-inline std::coroutine_handle<> after(const operation& op, promise_base& waiter) noexcept {
-  return op.was_stopped() ? unwind(waiter) : waiter.handle();
+inline job* operation::owner() const noexcept { return waiter().owner(); }
+
+/// What to resume when `op`, from which its job was woken, has ended.
+inline std::coroutine_handle<> after(operation& op) noexcept {
+  promise_base& waiter = op.waiter();
+  if (WEFT_LIKELY((op.word_ & (operation::stopped | operation::goes_on_itself)) == 0)) {
+    return waiter.handle();
+  }
+  return op.was_stopped() ? unwind(waiter) : op.go_on(waiter);
 }
 
 /// The awaiting side of an operation, typed by the class that implements it:

@@ -8,7 +8,7 @@ namespace weft::detail {
 void root_job::run_root(job& self) noexcept {
   auto& root = static_cast<root_job&>(self);
   operation* const woken = root.take_woken();
-  (woken == nullptr ? root.start() : after(*woken, *waiter_of(*woken))).resume();
+  (woken == nullptr ? root.start() : after(*woken)).resume();
 }
 
 std::coroutine_handle<> root_job::end() noexcept {

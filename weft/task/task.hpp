@@ -221,16 +221,14 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   using promise_type = detail::task_promise<T>;
   using value_type = T;
 
-  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame.address()) {
-    frame.promise().owned_at(&frame_);
-  }
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame.address()) {}
   /// None: a place for a combinator to make one in.
   task() noexcept : frame_(nullptr) {}
   explicit operator bool() const noexcept { return frame_ != nullptr; }
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() {
-    if (frame_ != nullptr) handle().destroy();
+    if (frame_ != nullptr) promise().destroy();
   }
 
   class awaiter {
@@ -255,19 +253,19 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
 
   /// For boundaries and combinators.
   promise_type& promise() noexcept { return handle().promise(); }
-  /// Destroys the frame, unless a stop has done so.
+  /// Ends it early. Its frame may have been destroyed by a stop before.
   void destroy() noexcept {
     if (frame_ == nullptr) return;
     const auto frame = handle();
     frame_ = nullptr;
-    frame.destroy();
+    frame.promise().destroy();
   }
 
  private:
   std::coroutine_handle<promise_type> handle() const noexcept {
     return std::coroutine_handle<promise_type>::from_address(frame_);
   }
-  void* frame_;  // the promise knows where this is: see promise_base::owned_at()
+  void* frame_;
 };
 
 namespace detail {

@@ -9,6 +9,7 @@
 //   Cost     two instructions on x86-64, a call elsewhere
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "weft/base/config.hpp"
@@ -44,6 +45,8 @@ struct thread_state {
   job* running;            // current_job()
   detail::worker* worker;  // of a runtime: which one the thread is
   fork_port* port;         // where its branches may be left; see fork.hpp
+  void* unwinding;         // the frame that unwind() is destroying: its memory is not to be freed
+  std::size_t unwound_bytes;
 };
 
 }  // namespace detail

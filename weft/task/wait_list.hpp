@@ -153,8 +153,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     job& me = *who.owner();
     if (detail::sees_stop(me)) return unwind(who);
     if (paid_ || me.spend_budget() || me.home().goes_on(me)) return enter(who);
-    again* const later = ::new (static_cast<void*>(room_)) again(*this, who);
-    me.yield_in(*this, later->waiter());  // It may go on elsewhere from here on: touch nothing.
+    me.yield_in(*this, who, true);  // It may go on elsewhere from here on: touch nothing.
     return std::noop_coroutine();
   }
 
@@ -164,21 +163,10 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   ~wait_list_operation() = default;
 
  private:
-  /// Goes on in the place of the coroutine when its turn has come again.
-  class again final : public relay<again> {
-   public:
-    again(wait_list_operation& op, promise_base& who) noexcept : op_(op), who_(who) {
-      this->promise().attach(who);
-    }
-    promise_base& waiter() noexcept { return this->promise(); }
-    std::coroutine_handle<> resumed() noexcept {
-      return detail::sees_stop(*who_.owner()) ? unwind(who_) : op_.enter(who_);
-    }
-
-   private:
-    wait_list_operation& op_;
-    promise_base& who_;
-  };
+  /// Its turn has come again.
+  std::coroutine_handle<> go_on(promise_base& who) noexcept final {
+    return detail::sees_stop(*who.owner()) ? unwind(who) : enter(who);
+  }
   enum class entered : std::uint8_t { done, waits, stopped };
 
   std::coroutine_handle<> enter(promise_base& who) noexcept {
@@ -209,7 +197,6 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   Self& self() noexcept { return static_cast<Self&>(*this); }
 
   bool paid_ = false;
-  alignas(again) unsigned char room_[sizeof(again)];  // of an `again`, if one is needed
 };
 
 }  // namespace weft

@@ -304,7 +304,7 @@ TEST(wait_queue_death_test, destroying_it_under_its_waiters_is_loud) {
 
 TEST(wait_queue_size, is_small) {
   EXPECT_EQ(sizeof(wait_queue), 32u);
-  EXPECT_EQ(sizeof(wait_queue::waiter), 64u);
+  EXPECT_EQ(sizeof(wait_queue::waiter), 48u);
 }
 
 }  // namespace

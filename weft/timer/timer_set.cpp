@@ -25,7 +25,8 @@ timer_set::~timer_set() {
 }
 
 bool timer_set::before(const timer_entry& a, const timer_entry& b) noexcept {
-  return a.deadline_ns_ != b.deadline_ns_ ? a.deadline_ns_ < b.deadline_ns_ : a.turn_ < b.turn_;
+  if (a.deadline_ns_ != b.deadline_ns_) return a.deadline_ns_ < b.deadline_ns_;
+  return static_cast<std::int32_t>(a.turn_ - b.turn_) < 0;
 }
 
 /// Two lists in order become one, in `older`; at once if `newer` belongs behind it.

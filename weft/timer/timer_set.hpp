@@ -65,7 +65,7 @@ class timer_set {
   static void sort(wheel::list& due) noexcept;
 
   spin_lock lock_;
-  std::uint64_t turns_ = 0;  // under lock_: how often arm() was called
+  std::uint32_t turns_ = 0;  // under lock_: how often arm() was called
   wheel wheel_;              // under lock_
   wheel::list backlog_;      // under lock_: due, in order, and not fired for lack of room
   atomic<std::int64_t> next_ns_{never_ns};    // written under lock_

@@ -31,11 +31,11 @@ void wheel::slot::add(timer_entry& entry) noexcept {
 
 void wheel::insert(timer_entry& entry, std::int64_t deadline_ns) noexcept {
   entry.deadline_ns_ = deadline_ns;
-  entry.slack_ns_ = 0;
+  entry.slack_ = 0;
   if (tick_of(deadline_ns) > now_) {
     const std::int64_t left_ns = deadline_ns - static_cast<std::int64_t>(now_ << tick_bits);
-    entry.slack_ns_ =
-        static_cast<std::uint32_t>(left_ns / 8 < slack_max_ns ? left_ns / 8 : slack_max_ns);
+    const std::int64_t slack_ns = left_ns / 8 < slack_max_ns ? left_ns / 8 : slack_max_ns;
+    entry.slack_ = static_cast<std::uint8_t>(slack_ns / slack_unit_ns);
   }
   place(entry);
 }

@@ -40,9 +40,10 @@ class timer_entry : public list_hook<timer_tag> {
   enum class state : std::uint8_t { idle, armed, fired, cancelled_early };
   void (*fire_)(timer_entry&) noexcept;
   std::int64_t deadline_ns_ = 0;
-  std::uint64_t turn_ = 0;  // timer_set's: which arm() this was, for the order of equal deadlines
-  std::uint32_t slack_ns_ = 0;  // how late it may be if that saves a wake
-  std::uint16_t place_ = 0;     // level * 256 + slot, or one of the places behind
+  // timer_set's: which arm() this was, for the order of equal deadlines (wrong if 2^31 others came between)
+  std::uint32_t turn_ = 0;
+  std::uint16_t place_ = 0;  // level * 256 + slot, or one of the places behind
+  std::uint8_t slack_ = 0;   // how late it may be if that saves a wake; of slack_unit_ns
   plain<state> state_{state::idle};
 };
 
@@ -68,8 +69,10 @@ class wheel {
   moments next() const noexcept;
   /// A timer may be late by an eighth of the time that it was armed for, and by this at most.
   static constexpr std::int64_t slack_max_ns = ns_per_ms;
+  static constexpr std::int64_t slack_unit_ns = 4096;
+  static_assert(slack_max_ns / slack_unit_ns <= UINT8_MAX);
   static std::int64_t latest_of(const timer_entry& entry) noexcept {
-    return saturating_add_ns(entry.deadline_ns_, entry.slack_ns_);
+    return saturating_add_ns(entry.deadline_ns_, entry.slack_ * slack_unit_ns);
   }
   /// An advance() to a later tick than this one moves entries, or at least now.
   std::uint64_t now_tick() const noexcept { return now_; }

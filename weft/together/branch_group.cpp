@@ -35,7 +35,7 @@ void branch_group::queue(fork_branch& part) noexcept {
 
 void branch_group::wait(forked_job& first) noexcept {
   constexpr std::uint8_t budget_units = 128;
-  const auto started = wait_->start(*parent().owner(), this->promise());
+  const auto started = wait_->start(this->promise(), this->handle());
   WEFT_ASSERT(started == fork_wait::start_result::suspended,
               "a branch_group's wait ended before its first part began");
   first.refill_budget(budget_units);

@@ -112,7 +112,7 @@ class branch_part : public fork_branch {
           part_(part) {}
     std::coroutine_handle<> start() noexcept {
       if (!this->begin()) return this->end(part_.group_, true, nullptr);
-      this->promise().attach(part_.group_.parent(), this);
+      this->promise().attach(part_.group_.parent(), *this);
       this->promise().become_root(*this);
       bool ready = false;
       try {
@@ -129,7 +129,7 @@ class branch_part : public fork_branch {
     static void run(job& self) noexcept {
       auto& mine = static_cast<branch&>(self);
       operation* const woken = mine.take_woken();
-      (woken == nullptr ? mine.start() : after(*woken, *waiter_of(*woken))).resume();
+      (woken == nullptr ? mine.start() : after(*woken)).resume();
     }
     std::coroutine_handle<> resumed() noexcept {
       if (WEFT_UNLIKELY(this->stopped())) return this->end(part_.group_, true, nullptr);

@@ -37,7 +37,7 @@ class catch_stop_await final : private relay<catch_stop_await<A>>,
     static_assert(weft_promise<P>, "catch_stop() can be awaited in a weft::task only");
     outer_ = &outer.promise();
     if (inner_.await_ready()) return resumed();
-    this->promise().attach(*outer_, this);
+    this->promise().attach(*outer_, *this);
     return this->suspend_in(inner_);
   }
   std::optional<stored> await_resume() {

@@ -36,7 +36,7 @@ namespace weft::detail {
 void child_job::run_child(job& self) noexcept {
   auto& child = static_cast<child_job&>(self);
   operation* const woken = child.take_woken();
-  (woken == nullptr ? child.start() : after(*woken, *waiter_of(*woken))).resume();
+  (woken == nullptr ? child.start() : after(*woken)).resume();
 }
 
 bool child_job::list_child(job& self) noexcept {

@@ -125,6 +125,7 @@ class toy_promise final : public promise_base {};
 /// A child that waits once.
 void wait_once(model::world& model, toy_child& child, toy_bed& bed, toy_wait& op) {
   toy_promise who;
+  who.become_root(child);
   if (child.told()) {
     model.outcome("never began");
     return child.finish(true);

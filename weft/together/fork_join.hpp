@@ -114,7 +114,7 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     static void run(job& self) noexcept {
       auto& mine = static_cast<taken&>(self);
       operation* const woken = mine.take_woken();
-      (woken == nullptr ? mine.start() : after(*woken, *waiter_of(*woken))).resume();
+      (woken == nullptr ? mine.start() : after(*woken)).resume();
     }
     std::coroutine_handle<> start() noexcept {
       if (!this->begin()) return this->end(group(), true, nullptr);
@@ -288,7 +288,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     return wait();
   }
   std::coroutine_handle<> wait() noexcept {
-    return wait_->start(*parent_->owner(), this->as_parent()) == fork_wait::start_result::suspended
+    return wait_->start(*parent_, this->handle()) == fork_wait::start_result::suspended
                ? std::coroutine_handle<>(std::noop_coroutine())
                : conclude();
   }
