@@ -97,11 +97,11 @@ fork_wait::start_result fork_wait::start(promise_base& within,
                                          std::coroutine_handle<> next) noexcept {
   job& owner = *within.owner();
   next_ = next;
-  if (owner.arm(*this, within, true) == job::arm_result::stopped) {
+  if (owner.arm_to_go_on(*this, within) == job::arm_result::stopped) {
     // The stop goes on to the branches; their end is awaited all the same.
     ask_to_stop();
     owner.enter_shield();
-    static_cast<void>(owner.arm(*this, within, true));
+    static_cast<void>(owner.arm_to_go_on(*this, within));
     owner.leave_shield();
   }
   const int taken = static_cast<int>(used_);

@@ -76,15 +76,14 @@ void operation::finish(bool was_stopped) noexcept {
 
 std::coroutine_handle<> operation::go_on(promise_base& waiter) noexcept { return waiter.handle(); }
 
-job::arm_result job::arm(operation& op, promise_base& waiter, bool by_itself) noexcept {
+job::arm_result job::arm(operation& op, std::uintptr_t word) noexcept {
 #if WEFT_CENSUS
   if (await_hook* const hook = detail::installed_await_hook.load(order::acquire)) {
     hook->about_to_wait(*this);
   }
 #endif
-  WEFT_CHECK_SLOW(waiter.owner() == this, "an operation was armed for another job's coroutine");
-  op.word_ = reinterpret_cast<std::uintptr_t>(&waiter) |
-             (by_itself ? operation::goes_on_itself : std::uintptr_t{0});
+  op.word_ = word;
+  WEFT_CHECK_SLOW(op.owner() == this, "an operation was armed for another job's coroutine");
   waiting_.store(&op, order::relaxed);
   if (WEFT_UNLIKELY(shields_ != 0)) {
     op.word_ |= operation::shielded;
@@ -181,10 +180,8 @@ void job::stop() noexcept {
   home_->schedule(*this, wake_kind::woken);
 }
 
-void job::yield_in(operation& op, promise_base& waiter, bool by_itself) noexcept {
-  // Shielded: never in the slot, as there is nothing to withdraw.
-  op.word_ = reinterpret_cast<std::uintptr_t>(&waiter) | operation::shielded |
-             (by_itself ? operation::goes_on_itself : 0);
+void job::yield_in(operation& op, std::uintptr_t word) noexcept {
+  op.word_ = word | operation::shielded;  // never in the slot, as there is nothing to withdraw
   waiting_.store(&op, order::relaxed);
   home_->schedule(*this, wake_kind::yielded);
 }

@@ -146,8 +146,13 @@ class job {
 
   /// Makes `op`, in which `waiter` is about to be suspended, the thing that a stop withdraws. Call
   /// before the outside can complete it. stopped: the stop came first, and op must not start.
-  /// `by_itself`: op.go_on() is asked what to resume when it was completed.
-  [[nodiscard]] arm_result arm(operation& op, promise_base& waiter, bool by_itself = false) noexcept;
+  [[nodiscard]] arm_result arm(operation& op, promise_base& waiter) noexcept {
+    return arm(op, reinterpret_cast<std::uintptr_t>(&waiter));
+  }
+  /// The same; when it was completed op.go_on() is asked what to resume.
+  [[nodiscard]] arm_result arm_to_go_on(operation& op, promise_base& waiter) noexcept {
+    return arm(op, reinterpret_cast<std::uintptr_t>(&waiter) | operation::goes_on_itself);
+  }
 
   /// Undoes arm() for an operation that nobody else can complete: it turned out to be ready.
   /// being_withdrawn: a stopper is inside withdraw(), which finds nothing to take back. The caller
@@ -163,8 +168,13 @@ class job {
 
   /// Suspends in `op` without anybody to complete it, and is ready again at once, behind the
   /// others. A stop does not end it: it is seen at the next arm().
-  /// `by_itself`: op.go_on() is asked what to resume then.
-  void yield_in(operation& op, promise_base& waiter, bool by_itself = false) noexcept;
+  void yield_in(operation& op, promise_base& waiter) noexcept {
+    yield_in(op, reinterpret_cast<std::uintptr_t>(&waiter));
+  }
+  /// The same; op.go_on() is asked what to resume then.
+  void yield_in_to_go_on(operation& op, promise_base& waiter) noexcept {
+    yield_in(op, reinterpret_cast<std::uintptr_t>(&waiter) | operation::goes_on_itself);
+  }
 
   scheduler& home() const noexcept { return *home_; }
   const job_kind& kind() const noexcept { return *kind_; }
@@ -258,6 +268,8 @@ class job {
 
  private:
   friend class operation;
+  [[nodiscard]] arm_result arm(operation& op, std::uintptr_t word) noexcept;
+  void yield_in(operation& op, std::uintptr_t word) noexcept;
   void complete(operation& op) noexcept;
   [[nodiscard]] WEFT_NOINLINE bool arm_listed(operation& op) noexcept;
 

@@ -17,10 +17,10 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
       void* const frame = p->handle().address();
       thread.unwinding = frame;
       thread.unwound_bytes = 0;  // it stays so if the frame is a part of another one
-      p->handle().destroy();
-      // Its memory is still there (operator delete), and tells the task that owns it.
-      p->above_ = promise_base::gone;
-      p->left_bytes_ = thread.unwound_bytes;
+      promise_base::destroy(frame);
+      // Its memory is still there (operator delete): what the task that owns it is going to call.
+      *promise_base::destroyer(frame) = &promise_base::free_rest;
+      *static_cast<std::size_t*>(frame) = thread.unwound_bytes;
     }
     p = parent;
   }
@@ -28,6 +28,12 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
   boundary& edge = p->edge();
   edge.stopped_ = true;
   return edge.handle();
+}
+
+void promise_base::free_rest(void* frame) noexcept {
+  if (const std::size_t bytes = *static_cast<std::size_t*>(frame); bytes != 0) {
+    free_frame(frame, bytes);
+  }
 }
 
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept {

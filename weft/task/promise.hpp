@@ -66,11 +66,9 @@ class promise_base {
   }
   /// This coroutine is the outermost of `owner`.
   void become_root(job& owner) noexcept { job_ = &owner; }
-  /// Destroys the frame, which is suspended, or frees what a stop has left of it. By its owner.
-  void destroy() noexcept {
-    if (WEFT_LIKELY(above_ != gone)) return handle().destroy();
-    free_rest();
-  }
+  /// Destroys a frame that is suspended, or frees what a stop has left of it. By its owner. Not by
+  /// coroutine_handle::destroy(): Clang may know which function that is, and not look at the frame.
+  static void destroy(void* frame) noexcept { (*destroyer(frame))(frame); }
 
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
   static void operator delete(void* frame, std::size_t bytes) noexcept {
@@ -93,18 +91,16 @@ class promise_base {
   static constexpr std::uintptr_t is_relay = 2;    // part of the frame above it: a relay_promise
   static constexpr std::uintptr_t is_edge = 4;     // such a one, which has the boundary beside it
   static constexpr std::uintptr_t bits = 7;
-  static constexpr std::uintptr_t gone = bits;  // destroyed by a stop
   boundary& edge() const noexcept;
-  WEFT_NOINLINE void free_rest() noexcept {
-    const std::size_t bytes = left_bytes_;
-    if (bytes != 0) free_frame(handle().address(), bytes);
+  using destroy_function = void(void*);
+  /// Where a frame says how it is destroyed.
+  static destroy_function** destroyer(void* frame) noexcept {
+    return static_cast<destroy_function**>(frame) + 1;
   }
+  static void free_rest(void* frame) noexcept;
 
   std::uintptr_t above_ = 0;
-  union {
-    job* job_ = nullptr;
-    std::size_t left_bytes_;  // of one that is gone
-  };
+  job* job_ = nullptr;
 };
 
 /// The promise of a relay: in the chain of awaiters like any other, but no frame of its own.

@@ -228,7 +228,7 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() {
-    if (frame_ != nullptr) promise().destroy();
+    if (frame_ != nullptr) promise_base::destroy(frame_);
   }
 
   class awaiter {
@@ -256,9 +256,7 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   /// Ends it early. Its frame may have been destroyed by a stop before.
   void destroy() noexcept {
     if (frame_ == nullptr) return;
-    const auto frame = handle();
-    frame_ = nullptr;
-    frame.promise().destroy();
+    promise_base::destroy(std::exchange(frame_, nullptr));
   }
 
  private:

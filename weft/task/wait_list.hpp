@@ -153,7 +153,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     job& me = *who.owner();
     if (detail::sees_stop(me)) return unwind(who);
     if (paid_ || me.spend_budget() || me.home().goes_on(me)) return enter(who);
-    me.yield_in(*this, who, true);  // It may go on elsewhere from here on: touch nothing.
+    me.yield_in_to_go_on(*this, who);  // It may go on elsewhere from here on: touch nothing.
     return std::noop_coroutine();
   }
 
