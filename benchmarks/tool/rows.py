@@ -39,7 +39,7 @@ def less(key, unit, limit=None, **more):
 
 
 def millions(limit):
-    return Figure("ns", "M/s", f">= {limit}", limit, per_s=True, more=True)
+    return Figure("ns", "M/s", f">= {limit}" if limit is not None else "", limit, per_s=True, more=True)
 
 
 @dataclass
@@ -118,15 +118,45 @@ def scheduling():
              n_of={"go": 100_000, "fiber": 10_000}, quick_n=50_000)]
 
 
-def waiting():
+def channels():
     yield "channel", "bounded channel of 1024: million messages a second, 1 to 1 and 4 to 4", [
         Case(f"channel, {pairs} to {pairs}", w, "sync", "channel", ("go", "tokio", "flume", "fiber", "asio"),
              [millions(limit)], n=1_000_000, tasks=pairs, repeat=3, n_of={"asio": 200_000}, quick_n=200_000)
         for pairs, w, limit in ((1, 1, 40), (4, 2, 25))]
+    yield "unbounded", "unbounded channel: million messages a second, 1 to 1 and 4 to 4", [
+        Case(f"unbounded, {pairs} to {pairs}", w, "sync", "unbounded", ("tokio", "flume"), [millions(None)],
+             n=1_000_000, tasks=pairs, repeat=3, quick_n=200_000)
+        for pairs, w in ((1, 1), (4, 2))]
+    yield "rendezvous", "channel of 0, where each waits for the other: million messages a second", [
+        Case(f"rendezvous, {pairs} to {pairs}", w, "sync", "rendezvous", ("go", "flume"), [millions(None)],
+             n=300_000, tasks=pairs, repeat=3)
+        for pairs, w in ((1, 1), (4, 2))]
+    yield "pingpong", "to and fro through two channels of 1: ns a pass", both(
+        "channel ping-pong", "signals", "pingpong", ("go", "tokio", "flume"), "ns", "ns", (None, None), n=200_000)
+    yield "oneshot", "one value from one to one: ns to make, send and receive; ns a pass between two tasks", [
+        Case("oneshot, 1 task", 1, "signals", "oneshot", ("go", "tokio"), [less("ns", "ns")], n=500_000),
+        *both("oneshot ping-pong", "signals", "oneshot-pingpong", ("go", "tokio"), "ns", "ns", (None, None),
+              n=200_000)]
+
+
+def locks():
     yield "mutex", "lock and unlock: ns alone, million a second by 64 tasks", [
         Case("mutex, 1 task", 1, "sync", "mutex", ("go", "tokio", "fiber"), [less("ns", "ns", 14)], n=1_000_000),
         Case("mutex, 64 tasks", 2, "sync", "mutex", ("go", "tokio", "fiber"), [millions(50)], n=1_000_000,
              tasks=64)]
+    yield "semaphore", "acquire and release: ns alone, million a second by 1000 tasks with one permit", [
+        Case("semaphore, 1 task", 1, "sync", "semaphore", ("go", "tokio"), [less("ns", "ns")], n=1_000_000),
+        Case("semaphore, 1000 tasks", 2, "sync", "semaphore", ("go", "tokio"), [millions(None)], n=1_000_000,
+             tasks=1000)]
+    yield "rwlock", "1 write in 64 locks, the others read: ns alone, million a second by 8 tasks", [
+        Case("rwlock, 1 task", 1, "sync", "rwlock", ("go", "tokio"), [less("ns", "ns")], n=1_000_000),
+        Case("rwlock, 8 tasks", 2, "sync", "rwlock", ("go", "tokio"), [millions(None)], n=1_000_000, tasks=8)]
+    yield "notify", "wake one: ns a pass between two tasks; wake 1000 at once: ns each", [
+        *both("notify ping-pong", "signals", "notify", ("go", "tokio"), "ns", "ns", (None, None), n=200_000),
+        Case("notify 1000", 1, "signals", "notify-all", ("go", "tokio"), [less("ns", "ns")], n=1_000_000,
+             tasks=1000)]
+    yield "latch", "count down 1000 and wait: ns each", [
+        Case("latch of 1000", 1, "signals", "latch", ("go",), [less("ns", "ns")], n=1_000_000, tasks=1000)]
 
 
 def time_and_threads():
@@ -166,5 +196,10 @@ def servers():
 def benches():
     """By name: what it is, and its cases."""
     return {name: (what, cases)
-            for group in (fork_join, scheduling, waiting, time_and_threads, servers)
+            for group in (fork_join, scheduling, channels, locks, time_and_threads, servers)
             for name, what, cases in group()}
+
+
+def groups():
+    """One word for several of them."""
+    return {"sync": [name for group in (channels, locks) for name, _, _ in group()]}

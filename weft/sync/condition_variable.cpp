@@ -11,12 +11,12 @@ std::coroutine_handle<> condition_wait::start(promise_base& who) noexcept {
     // The mutex is let go while this list is held: once it is not, this job may be woken or stopped,
     // and its frame, with the guard in it, may be gone.
     mutex* const m = held_.held_;
-    if (WEFT_MUTATE("condition.lets_go_first", false, true)) m->hand_over_to(next);
+    if (WEFT_MUTATE("condition.lets_go_first", false, true)) m->unlock_to(next);
     wait_list::hold held(in());
     waits = held.add(*this, who);
     if (waits) {
       held_.held_ = nullptr;
-      if (WEFT_MUTATE("condition.lets_go_first", true, false)) m->hand_over_to(next);
+      if (WEFT_MUTATE("condition.lets_go_first", true, false)) m->unlock_to(next);
     }
   }
   if (!waits) return unwind(who);

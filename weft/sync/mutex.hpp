@@ -4,13 +4,19 @@
 //   const auto held = co_await m.lock();        // until `held` goes away, also by a stop
 //   if (const auto now = m.try_lock()) ...      // never waits
 //
-//   Fairness  FIFO: unlocking hands over to the oldest waiter, and nobody gets in between
+//   Fairness  FIFO among who waits. Who comes while others wait may lock first, for a woken job needs a
+//             while to run: of overtakes_max + 1 owners in a row at least one had waited, so the
+//             n-th in line gets it after at most n * (overtakes_max + 1) locks. Who came up in vain,
+//             because somebody keeps it for longer, is handed it at the next unlock
 //   Threads   any; a plain thread waits by weft::block_on(m.lock()). A guard may be let go anywhere
-//   Cost      nobody waits: one compare-exchange to lock, one to unlock. See wait_list.hpp
-//   Cancel    a stopped lock() has not locked; one that was handed the lock completes, and its guard
-//             is there to unlock it
+//   Cost      nobody waits: one compare-exchange to lock, one to unlock; who overtakes: one more each.
+//             See wait_list.hpp
+//   Cancel    a stopped lock() has not locked, and if it had been woken wakes the next one; one that
+//             was handed the lock completes, and its guard is there to unlock it
 //   Memory    32 bytes; no allocation per wait
 //   Lifetime  who has the lock may unlock and destroy it, even while another unlock() returns
+//   After     the bound on overtaking: Go's sync.Mutex, which bounds it in time
+//   Protocol  top of mutex.cpp
 //   Debug     a job that waits for what it holds itself is reported. It takes the one that locked for
 //             the one that holds: a guard that is moved to another job must be let go there before
 //             the first one locks again
@@ -32,7 +38,9 @@ class mutex {
 
   mutex() noexcept = default;
   ~mutex() {
-    WEFT_ASSERT(!is_locked(), "a mutex was destroyed while locked; let its guard go first");
+    WEFT_ASSERT(wait_list::state_of(list_.load(order::relaxed)) == free_state,
+                "a mutex was destroyed while locked, or while somebody waits for it; let its guard "
+                "go first");
   }
 
   /// Waits for the lock. Result: a mutex_guard.
@@ -41,22 +49,31 @@ class mutex {
   [[nodiscard]] mutex_guard try_lock() noexcept;
   /// A moment's truth, for listings and tests.
   bool is_locked() const noexcept {
-    return wait_list::state_of(list_.load(order::relaxed)) == taken_state;
+    return (wait_list::state_of(list_.load(order::relaxed)) & taken) != 0;
   }
+
+  /// While others wait, so many may come and lock before one of those does.
+  static constexpr unsigned overtakes_max = WEFT_MODEL ? 1 : 32;
 
  private:
   friend class locking;
   friend class mutex_guard;
   friend class condition_variable;
   friend class condition_wait;
-  static constexpr wait_list::word free_state = 0;
-  static constexpr wait_list::word taken_state = 1;
+  using word = wait_list::word;
+  // Bits of the state: see mutex.cpp.
+  static constexpr word free_state = 0;
+  static constexpr word taken = 1;
+  static constexpr word called = 2;
+  static constexpr word overtake = 4;  // one of them
+  static constexpr word overtakes_limit = overtake * overtakes_max;
+  static constexpr word overtakes_in(word state) noexcept { return state & ~(taken | called); }
 
   WEFT_ALWAYS_INLINE bool take(job* me) noexcept {
-    wait_list::word seen = wait_list::calm(free_state);
-    if (!list_.change(seen, taken_state,
+    word seen = wait_list::calm(free_state);
+    if (!list_.change(seen, taken,
                       WEFT_MUTATE("mutex.take.relaxed", order::acquire, order::relaxed))) {
-      return false;
+      return take_beside(seen, me);
     }
     taken_by_.store(me, order::relaxed);
     return true;
@@ -64,16 +81,26 @@ class mutex {
   WEFT_ALWAYS_INLINE void unlock() noexcept {
     // Before it is free: or the next owner's being in would, for a moment, look like ours.
     taken_by_.store(nullptr, order::relaxed);
-    wait_list::word seen = wait_list::calm(taken_state);
+    word seen = wait_list::calm(taken);
     if (list_.change(seen, free_state,
                      WEFT_MUTATE("mutex.unlock.relaxed", order::release, order::relaxed))) {
       return;  // the last access
     }
-    hand_over();
+    unlock_beside(seen);
   }
-  void hand_over() noexcept;
+  static bool may_take(word state) noexcept {
+    return (state & taken) == 0 && overtakes_in(state) < WEFT_MUTATE("mutex.overtakes.without_end",
+                                                                     overtakes_limit, ~word{0});
+  }
+  static constexpr word taken_from(word state, bool others_wait) noexcept {
+    return (state | taken) + (others_wait ? overtake : 0);
+  }
+  // The same beside others.
+  bool take_beside(word seen, job* me) noexcept;
+  void unlock_beside(word seen) noexcept;
   /// Unlocks; whom to wake for it goes to `next`.
-  void hand_over_to(wait_list::list& next) noexcept;
+  void unlock_to(wait_list::list& next) noexcept;
+  void call_first(wait_list::hold& held, word state, wait_list::list& next) noexcept;
 
   wait_list list_{free_state};
   // Compared, never followed. By the owner; by who hands over.
@@ -114,8 +141,9 @@ class [[nodiscard]] mutex::locking final : public wait_list_operation<locking> {
   explicit locking(mutex& m) noexcept : wait_list_operation(m.list_), mutex_(m) {}
   WEFT_ALWAYS_INLINE bool try_now(job& me) noexcept { return mutex_.take(&me); }
   bool take(wait_list::hold& held, job& me, wait_list::list&) const noexcept {
-    if (held.state() == free_state) {
-      held.set(taken_state);
+    const word state = held.state();
+    if (may_take(state)) {
+      held.set(taken_from(state, !held.empty() || (state & called) != 0));
       mutex_.taken_by_.store(&me, order::relaxed);
       return true;
     }
@@ -124,11 +152,17 @@ class [[nodiscard]] mutex::locking final : public wait_list_operation<locking> {
                     "the first guard go, or hand it to the function that locks again");
     return false;
   }
+  std::coroutine_handle<> woken(promise_base& who) noexcept;
   mutex_guard await_resume() const noexcept { return mutex_guard(&mutex_); }
   const char* what() const noexcept override { return "mutex"; }
 
  private:
+  friend class mutex;
+  enum class came : std::uint8_t { in, in_vain, to_be_stopped };
+  came came_up(promise_base& who, wait_list::list& next) noexcept;
+
   mutex& mutex_;
+  bool owns_;  // written by whoever takes it from the list: it was handed the lock
 };
 
 inline mutex::locking mutex::lock() noexcept { return locking(*this); }

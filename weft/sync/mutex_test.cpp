@@ -51,18 +51,135 @@ TEST_F(mutex_test, one_at_a_time_in_the_order_of_arrival) {
   EXPECT_FALSE(m.is_locked());
 }
 
-TEST_F(mutex_test, unlocking_hands_over_and_nobody_gets_in_between) {
+TEST_F(mutex_test, unlocking_wakes_the_oldest_and_who_runs_may_be_in_before_it) {
   auto a = visits('a'), b = visits('b');
   executor.run_until_idle();
   g.open();
   executor.run_one();  // a unlocks; b has not run yet
   EXPECT_TRUE(a.done());
+  EXPECT_TRUE(m.try_lock());
+  executor.run_until_idle();
+  EXPECT_EQ(trace, "ab");
   EXPECT_TRUE(m.is_locked());
-  EXPECT_FALSE(m.try_lock());
+  g.open();
+  executor.run_until_idle();
+  EXPECT_FALSE(m.is_locked());
+}
+
+TEST_F(mutex_test, who_is_woken_is_overtaken_so_often_and_no_more) {
+  auto a = visits('a'), b = visits('b');
+  executor.run_until_idle();
+  g.open();
+  executor.run_one();
+  for (unsigned i = 0; i < mutex::overtakes_max; ++i) EXPECT_TRUE(m.try_lock()) << i;
+  EXPECT_FALSE(m.is_locked());
+  EXPECT_FALSE(m.try_lock());  // nobody has it, and it is kept for b
+  auto c = visits('c');
   executor.run_until_idle();
   EXPECT_EQ(trace, "ab");
   g.open();
   executor.run_until_idle();
+  EXPECT_EQ(trace, "abc");
+  g.open();
+  executor.run_until_idle();
+}
+
+TEST_F(mutex_test, each_who_waits_costs_the_next_one_so_many_overtakings_and_no_more) {
+  auto a = visits('a'), b = visits('b'), c = visits('c');
+  executor.run_until_idle();
+  const auto overtake_all = [&] {
+    unsigned n = 0;
+    while (n < 1000 && m.try_lock()) ++n;
+    return n;
+  };
+  for (int turn = 0; turn < 2; ++turn) {
+    g.open();
+    executor.run_one();
+    EXPECT_EQ(overtake_all(), mutex::overtakes_max);
+    executor.run_until_idle();
+  }
+  EXPECT_EQ(trace, "abc");
+  g.open();
+  executor.run_until_idle();
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(m.try_lock());  // nobody waits: nothing is counted
+}
+
+TEST_F(mutex_test, who_was_woken_in_vain_is_handed_it_next) {
+  auto a = visits('a'), b = visits('b'), c = visits('c');
+  executor.run_until_idle();
+  g.open();
+  executor.run_one();  // a unlocks
+  auto held = m.try_lock();
+  EXPECT_TRUE(held);
+  executor.run_until_idle();  // b comes in vain, and is in front of c still
+  EXPECT_EQ(trace, "a");
+  held.unlock();
+  EXPECT_TRUE(m.is_locked());  // by b
+  EXPECT_FALSE(m.try_lock());
+  executor.run_until_idle();
+  EXPECT_EQ(trace, "ab");
+  for (int i = 0; i < 2; ++i) {
+    g.open();
+    executor.run_until_idle();
+  }
+  EXPECT_EQ(trace, "abc");
+}
+
+TEST_F(mutex_test, who_was_woken_and_is_stopped_wakes_the_next_one) {
+  auto a = visits('a'), b = visits('b'), c = visits('c');
+  executor.run_until_idle();
+  g.open();
+  executor.run_one();  // a unlocks
+  b->stop();           // it was woken, and has not run
+  executor.run_until_idle();
+  EXPECT_TRUE(b.outcome().stopped());
+  EXPECT_EQ(trace, "ac");
+  g.open();
+  executor.run_until_idle();
+  EXPECT_FALSE(m.is_locked());
+}
+
+TEST_F(mutex_test, who_was_woken_and_is_stopped_while_another_has_the_lock_leaves_the_next_to_it) {
+  auto a = visits('a'), b = visits('b'), c = visits('c');
+  executor.run_until_idle();
+  g.open();
+  executor.run_one();
+  auto held = m.try_lock();
+  b->stop();
+  executor.run_until_idle();
+  EXPECT_TRUE(b.outcome().stopped());
+  held.unlock();
+  executor.run_until_idle();
+  EXPECT_EQ(trace, "ac");
+  g.open();
+  executor.run_until_idle();
+}
+
+TEST_F(mutex_test, who_came_in_vain_can_be_stopped) {
+  auto a = visits('a'), b = visits('b');
+  executor.run_until_idle();
+  g.open();
+  executor.run_one();
+  auto held = m.try_lock();
+  executor.run_until_idle();  // b comes in vain
+  b->stop();
+  executor.run_until_idle();
+  EXPECT_TRUE(b.outcome().stopped());
+  held.unlock();
+  EXPECT_FALSE(m.is_locked());
+  EXPECT_TRUE(m.try_lock());
+}
+
+TEST_F(mutex_test, last_of_those_who_were_woken_is_stopped_and_the_lock_is_free) {
+  auto a = visits('a'), b = visits('b');
+  executor.run_until_idle();
+  g.open();
+  executor.run_one();
+  for (unsigned i = 0; i < mutex::overtakes_max; ++i) EXPECT_TRUE(m.try_lock());
+  EXPECT_FALSE(m.try_lock());  // kept for b
+  b->stop();
+  executor.run_until_idle();
+  EXPECT_TRUE(m.try_lock());
 }
 
 TEST_F(mutex_test, try_lock_never_waits) {
@@ -131,6 +248,9 @@ TEST_F(mutex_test, who_was_handed_the_lock_and_is_stopped_then_unlocks_it) {
   executor.run_until_idle();
   g.open();
   executor.run_one();
+  auto held = m.try_lock();
+  executor.run_until_idle();  // b comes in vain
+  held.unlock();
   b->stop();  // it has the lock, and has not run: it goes on, and is stopped at the gate
   executor.run_until_idle();
   EXPECT_TRUE(b.outcome().stopped());
@@ -227,6 +347,31 @@ TEST_P(mutex_workers, counter_is_exact) {
   for (int i = 0; i < 20; ++i) all.push_back(rt.spawn(count, std::ref(m), std::ref(counter)));
   for (auto& one : all) rt.block_on(one);
   EXPECT_EQ(counter, 10'000);
+}
+TEST_P(mutex_workers, who_never_rests_lets_others_in) {
+  mutex m;
+  bool over = false;  // by whoever has the lock
+  const auto greedy = [](mutex& the_m, bool& is_over) -> task<> {
+    for (bool end = false; !end;) {
+      const auto held = co_await the_m.lock();
+      end = is_over;
+    }
+  };
+  const auto others = [](mutex& the_m, bool& is_over) -> task<> {
+    for (int i = 0; i < 200; ++i) {
+      const auto held = co_await the_m.lock();
+      if (i % 50 == 0) co_await yield_now();
+    }
+    const auto held = co_await the_m.lock();
+    is_over = true;
+  };
+  std::vector<join_handle<>> all;
+  for (int i = 0; i < 4; ++i) all.push_back(rt.spawn(greedy, std::ref(m), std::ref(over)));
+  all.push_back(rt.spawn(others, std::ref(m), std::ref(over)));
+  std::thread thread([&] { block_on(others(m, over)); });
+  for (auto& one : all) rt.block_on(one);
+  thread.join();
+  EXPECT_TRUE(over);
 }
 TEST_P(mutex_workers, thread_and_jobs_share_one) {
   mutex m;

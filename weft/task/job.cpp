@@ -71,7 +71,7 @@ std::int64_t scheduler::now_ns() noexcept {
 
 void operation::finish(bool was_stopped) noexcept {
   if (was_stopped) word_ |= stopped;
-  owner()->complete(*this);
+  waiter().owner()->complete(*this);
 }
 
 std::coroutine_handle<> operation::go_on(promise_base& waiter) noexcept { return waiter.handle(); }

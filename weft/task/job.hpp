@@ -87,7 +87,7 @@ class operation {
   /// One or two words for listings: "sleep", "accept".
   virtual const char* what() const noexcept = 0;
 
-  /// Whose job it waits for; valid once it is armed.
+  /// The job that waits in it; nullptr if it was never armed.
   job* owner() const noexcept;
   bool was_stopped() const noexcept { return (word_ & stopped) != 0; }
 
@@ -105,7 +105,8 @@ class operation {
   friend std::coroutine_handle<> after(operation& op) noexcept;
   // Beside the address of the waiter, which is a multiple of 8.
   static constexpr std::uintptr_t stopped = 1;
-  static constexpr std::uintptr_t shielded = 2;  // not in the stop slot: a stop waits for the shield
+  static constexpr std::uintptr_t shielded =
+      2;  // not in the stop slot: a stop waits for the shield
   static constexpr std::uintptr_t goes_on_itself = 4;
   static constexpr std::uintptr_t bits = 7;
   promise_base& waiter() const noexcept {

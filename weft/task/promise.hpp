@@ -149,7 +149,7 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
 /// way to the other jobs first. It does not look for a stop: what is done is not undone.
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept;
 
-inline job* operation::owner() const noexcept { return waiter().owner(); }
+inline job* operation::owner() const noexcept { return word_ <= bits ? nullptr : waiter().owner(); }
 
 /// What to resume when `op`, from which its job was woken, has ended.
 inline std::coroutine_handle<> after(operation& op) noexcept {

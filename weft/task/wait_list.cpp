@@ -4,11 +4,12 @@
 //           busy     one thread holds the list. Only it writes the word until it clears this bit, by
 //                    the store that shows the new state
 //           crowded  somebody waits
-//           calm     neither: the state may be changed by a compare-exchange
+//           calm     neither: the state may be changed by a compare-exchange; where somebody waits, by
+//                    one that leaves `crowded` as it is (change_beside)
 // waits_    of a waiter, written by whoever holds the list: it is on waiting_
 //
 //   I1  Without `busy`: `crowded` if and only if waiting_ is not empty.
-//   I2  A waiter leaves waiting_ once, with the list held: taken, then completed by its taker; or
+//   I2  A waiter leaves waiting_ once for each time that it was put there, with the list held: taken, then completed by its taker; or
 //       stopped, by the one stopper of its job. So it ends once, and whoever ends it knows which.
 //   I3  A waiter is armed and put on waiting_ in one hold. A stopper that comes in between waits
 //       for the list, and so finds the waiter on it, or taken.
@@ -17,7 +18,7 @@
 //
 // Orderings
 //   P1  ~hold: store (release)  ->  lock: CAS (acquire): state, list, waiters' contents.
-//   P2  change() by its caller's order: giving (release)  ->  taking (acquire), and -> lock (P1).
+//   P2  change() and change_beside() by their caller's order: giving (release)  ->  taking (acquire), and -> lock (P1).
 //   Waking is ordered by the job's schedule().
 //
 // No wake is lost: whoever waits has read the state and joined the list in one hold; whoever changes
@@ -67,10 +68,12 @@ wait_list::hold::~hold() {
   if (WEFT_MUTATE("wait_list.looked_at_again", false, true)) list_.load(order::relaxed);
 }
 
-bool wait_list::hold::add(waiter& w, promise_base& who) noexcept {
-  if (who.owner()->arm(w, who) == job::arm_result::stopped) return false;
+bool wait_list::hold::put(waiter& w, promise_base& who, bool is_asked, bool in_front) noexcept {
+  job& me = *who.owner();
+  const auto armed = is_asked ? me.arm_to_go_on(w, who) : me.arm(w, who);
+  if (armed == job::arm_result::stopped) return false;
   w.waits_.set(true);
-  list_.waiting_.push_back(w);
+  in_front ? list_.waiting_.push_front(w) : list_.waiting_.push_back(w);
   return true;
 }
 

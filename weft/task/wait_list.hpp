@@ -6,7 +6,8 @@
 // then wakes whom it took. So nobody who comes later can take what is meant for a waiter, and what is
 // given to a waiter never goes to one that leaves.
 //
-//   Fairness  FIFO: `crowded` stands in the word, and a passer-by that sees it gets in line
+//   Fairness  FIFO: `crowded` stands in the word, and a passer-by that sees it gets in line. (Whoever
+//             lets passers-by in before waiters, by change_beside(), bounds that: see mutex.hpp)
 //   Threads   any
 //   Cost      nobody waits: one compare-exchange. To wait, or to let somebody in: one and a store,
 //             besides those of job::arm() and its wake
@@ -21,7 +22,7 @@
 
 #include <coroutine>
 #include <cstdint>
-#include <new>
+#include <utility>
 
 #include "weft/base/assert.hpp"
 #include "weft/base/atomic.hpp"
@@ -54,10 +55,15 @@ class wait_list {
   /// Nobody waits, and nobody holds the list.
   static constexpr bool is_calm(word seen) noexcept { return (seen & flags) == 0; }
   static constexpr bool is_crowded(word seen) noexcept { return (seen & crowded) != 0; }
+  static constexpr bool is_held(word seen) noexcept { return (seen & busy) != 0; }
   word load(order o) const noexcept { return word_.load(o); }
   /// From `seen`, which is calm, to `state`. Else `seen` holds what is there.
   WEFT_ALWAYS_INLINE bool change(word& seen, word state, order o) noexcept {
     return word_.compare_exchange(seen, calm(state), o, order::relaxed);
+  }
+  /// The same beside those who wait, and go on waiting: `seen` may be crowded, but is not held.
+  bool change_beside(word& seen, word state, order o) noexcept {
+    return word_.compare_exchange(seen, calm(state) | (seen & crowded), o, order::relaxed);
   }
 
   /// Ends the wait of those that were taken. The last access to each. Not while it is held.
@@ -115,10 +121,18 @@ class wait_list::hold {
   /// The oldest, at most batch_max of them. True: none is left.
   [[nodiscard]] bool take_batch(list& taken) noexcept;
   /// `who` waits in `w` from now on. False: the stop of its job came first.
-  [[nodiscard]] bool add(waiter& w, promise_base& who) noexcept;
+  /// `is_asked`: w.go_on() says what to resume when it was taken and woken.
+  [[nodiscard]] bool add(waiter& w, promise_base& who, bool is_asked = false) noexcept {
+    return put(w, who, is_asked, false);
+  }
+  /// The same for one that was taken and came back: it is the oldest, as before.
+  [[nodiscard]] bool add_front(waiter& w, promise_base& who, bool is_asked = false) noexcept {
+    return put(w, who, is_asked, true);
+  }
 
  private:
   friend class waiter;
+  bool put(waiter& w, promise_base& who, bool is_asked, bool in_front) noexcept;
   wait_list& list_;
   word state_;
 };
@@ -138,6 +152,14 @@ WEFT_ALWAYS_INLINE bool sees_stop(const job& me) noexcept {
 /// and await_resume(). take() is the same while the list is held; false: it waits. It may take others,
 /// who are woken. What is done at once costs budget. A job that has none left gives way first
 /// and takes afterwards: it never holds a lock while it stands behind others for that reason alone.
+///
+/// If those that are taken need not have got what they came for, it has, besides,
+///
+///   std::coroutine_handle<> woken(promise_base& who) noexcept;
+///
+/// which is called in the place of the coroutine's going on, and gives what does: the coroutine, or
+/// nothing, when it has gone back to the front of the list; or it unwinds. A stop that finds it on the list
+/// ends it without that.
 template <class Self, class Waiter = wait_list::waiter>
 class wait_list_operation : public awaitable_operation<Self, Waiter> {
   using base = awaitable_operation<Self, Waiter>;
@@ -153,6 +175,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     job& me = *who.owner();
     if (detail::sees_stop(me)) return unwind(who);
     if (paid_ || me.spend_budget() || me.home().goes_on(me)) return enter(who);
+    gave_way_ = true;
     me.yield_in_to_go_on(*this, who);  // It may go on elsewhere from here on: touch nothing.
     return std::noop_coroutine();
   }
@@ -163,8 +186,14 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   ~wait_list_operation() = default;
 
  private:
-  /// Its turn has come again.
+  static constexpr bool is_asked_when_woken() noexcept {
+    return requires(Self& s, promise_base& who) { s.woken(who); };
+  }
+  /// It gave way and its turn has come again, or it was woken and is asked.
   std::coroutine_handle<> go_on(promise_base& who) noexcept final {
+    if constexpr (is_asked_when_woken()) {
+      if (!std::exchange(gave_way_, false)) return self().woken(who);
+    }
     return detail::sees_stop(*who.owner()) ? unwind(who) : enter(who);
   }
   enum class entered : std::uint8_t { done, waits, stopped };
@@ -186,7 +215,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     {
       wait_list::hold held(this->in());
       if (!self().take(held, *who.owner(), taken)) {
-        if (held.add(*this, who)) return entered::waits;
+        if (held.add(*this, who, is_asked_when_woken())) return entered::waits;
         static_cast<void>(self().left(held, taken));  // it has taken and let in nobody
         how = entered::stopped;
       }
@@ -197,6 +226,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   Self& self() noexcept { return static_cast<Self&>(*this); }
 
   bool paid_ = false;
+  bool gave_way_ = false;
 };
 
 }  // namespace weft
