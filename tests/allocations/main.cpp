@@ -266,6 +266,19 @@ weft::task<> channel(rounds& r) {
 }
 #endif
 
+/// Nothing is ready, so all operands wait; the sleep wins.
+weft::task<> select_of_three(rounds& r) {
+  weft::semaphore permits(0);
+  weft::event never_set;
+  while (r.next()) {
+    for (count i = 0; i < r.n; i++) {
+      const auto w = co_await weft::select(
+          permits.acquire(), weft::sleep_for(std::chrono::nanoseconds(1)), never_set.wait());
+      if (w.index() != 1) wrong("select");
+    }
+  }
+}
+
 struct row {
   const char* name;
   weft::task<> (*work)(rounds&);
@@ -289,6 +302,7 @@ constexpr row rows[] = {
 #if HAS_CHANNEL
     {"channel", channel, 50'000},
 #endif
+    {"select", select_of_three, 1'000},
 };
 
 bool check(const row& what, unsigned workers) {

@@ -78,6 +78,14 @@ class intrusive_list {
   void for_each(F f) const {
     for (const hook* h = head_.next_; h != &head_; h = h->next_) f(*static_cast<const T*>(h));
   }
+  /// Whether f(element) is true of one; asked from the oldest on, up to the first such.
+  template <class F>
+  bool any_of(F f) const {
+    for (const hook* h = head_.next_; h != &head_; h = h->next_) {
+      if (f(*static_cast<const T*>(h))) return true;
+    }
+    return false;
+  }
   /// Moves all elements of `other` to the end of this list.
   void splice_back(intrusive_list& other) noexcept {
     if (other.empty()) return;

@@ -7,6 +7,8 @@
 //         done     the look was enough: there was no wait. Or its stopper took it out
 //         answered it found `asked`, and ends as stopped
 //         taken    a taker owns it, fills it and wakes it
+//         dropped  it was found in line after its select had been decided elsewhere; its stopper, who
+//                  is on the way, ends it
 //
 //   I1  A waiter is in a line if and only if it is `in_line`. Who takes it out (a taker, or its
 //       stopper) ends it, so it ends once; both do that under the lock.
@@ -77,6 +79,8 @@ void line_waiter::withdraw() noexcept {
         return;
       case state::in_line:
         unlink();
+        [[fallthrough]];
+      case state::dropped:
         state_.set(state::done);
         break;
     }

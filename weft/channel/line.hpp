@@ -3,13 +3,14 @@
 //
 //   class receiving final : public awaitable_operation<receiving, detail::line_waiter> {
 //     std::coroutine_handle<> start(promise_base& who) noexcept {
-//       return wait_in_line(who, [this](line_waiter*& woken) { return look(woken); });
+//       return wait_in_line(who, [this](line_waiter*& woken) { return look(woken); },
+//                           [this](const claiming_job& me) { return line_unless_ready(me); });
 //     }                                     // look(): the line to wait in, or nullptr: it is done
 //   // whoever lets one in
 //   line_waiter* next = nullptr;
 //   {
 //     const patient_guard guard(lock_);
-//     if (!line_.empty()) next = &take_first(line_);   // now its result may be filled in
+//     next = take_first(line_);                        // now its result may be filled in
 //   }
 //   if (next) next->wake();
 //
@@ -30,6 +31,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/task/claim.hpp"
 #include "weft/task/current.hpp"
 #include "weft/task/promise.hpp"
 
@@ -63,6 +65,8 @@ class line_waiter : public operation, public list_hook<line_tag> {
   void withdraw() noexcept final;
   /// Ends the wait of one that was taken. Not under the lock. The last access to it.
   void wake() noexcept { finish(false); }
+  /// It may stand in a select: see wait_list::waiter.
+  static constexpr bool takes_claim = true;
 
  protected:
   explicit line_waiter(spin_lock& lock) noexcept : lock_(lock) {}
@@ -79,8 +83,12 @@ class line_waiter : public operation, public list_hook<line_tag> {
   ///   line_of_waiters* look(line_waiter*& woken)
   /// Result: nullptr: done, with all effects; `woken` is who is to be woken because of it. Else: there
   /// was no effect, and this is where to wait.
-  template <class Look>
-  std::coroutine_handle<> wait_in_line(promise_base& who, Look look) noexcept {
+  /// An operation of a select calls instead, which never has an effect,
+  ///   line_of_waiters* peek(const claiming_job& me)
+  /// Result: nullptr: look() would not wait. Who waits in the name of the same select does not count.
+  template <class Look, class Peek>
+  std::coroutine_handle<> wait_in_line(promise_base& who, Look look, Peek peek) noexcept {
+    if (WEFT_UNLIKELY(claiming_job::from(*who.owner()) != nullptr)) return share_wait(who, peek);
     if (who.owner()->arm(*this, who) == job::arm_result::stopped) return unwind(who);
     line_waiter* woken = nullptr;
     {
@@ -98,22 +106,70 @@ class line_waiter : public operation, public list_hook<line_tag> {
     return end_here(who, woken);
   }
 
+  /// For what would be done at once: if it is of a select, that is to look again, and this does nothing.
+  [[nodiscard]] static bool defers(promise_base& who) noexcept {
+    claiming_job* const shared = claiming_job::from(*who.owner());
+    if (WEFT_LIKELY(shared == nullptr)) return false;
+    shared->look_again();
+    return true;
+  }
+
  private:
-  friend line_waiter& take_first(line_of_waiters& line) noexcept;
-  enum class state : std::uint8_t { idle, asked, in_line, done, answered, taken };
+  friend line_waiter* take_first(line_of_waiters& line) noexcept;
+  friend bool others_wait(const line_of_waiters& line, const claiming_job& than) noexcept;
+  enum class state : std::uint8_t { idle, asked, in_line, done, answered, taken, dropped };
+
+  template <class Peek>
+  std::coroutine_handle<> share_wait(promise_base& who, Peek peek) noexcept {
+    claiming_job& me = *claiming_job::from(*who.owner());
+    state_.set(state::idle);
+    by_claim_.set(true);
+    // Nobody stops it before it is in line: that does the select, which is here.
+    if (me.arm(*this, who) == job::arm_result::stopped) return unwind(who);
+    {
+      const patient_guard guard(lock_);
+      if (line_of_waiters* const line = peek(me)) {
+        state_.set(state::in_line);
+        line->push_back(*this);
+        return std::noop_coroutine();  // After the lock it may be gone.
+      }
+    }
+    static_cast<void>(me.disarm(*this));
+    me.look_again();
+    return unwind(who);
+  }
 
   std::coroutine_handle<> end_here(promise_base& who, line_waiter* woken) noexcept;
 
   spin_lock& lock_;
   plain<state> state_{state::idle};  // under the lock
+  plain<bool> by_claim_{false};      // of a select; written before it is in line
 };
 
-/// The oldest, which is the caller's to fill and to wake(); that must happen. Under the lock.
-inline line_waiter& take_first(line_of_waiters& line) noexcept {
-  line_waiter& first = line.pop_front();
-  first.state_.set(WEFT_MUTATE("line.taken.still_in_line", line_waiter::state::taken,
-                               line_waiter::state::in_line));
-  return first;
+/// The oldest, which is the caller's to fill and to wake(); that must happen. nullptr: nobody waits;
+/// those of a select that was decided elsewhere are dropped. Under the lock.
+inline line_waiter* take_first(line_of_waiters& line) noexcept {
+  while (!line.empty()) {
+    line_waiter& first = line.pop_front();
+    if (WEFT_UNLIKELY(first.by_claim_.get()) &&
+        WEFT_MUTATE("line.claim.unasked", !claiming_job::from(*first.owner())->take_claim(),
+                    false)) {
+      first.state_.set(WEFT_MUTATE("line.dropped.forgotten", line_waiter::state::dropped,
+                                   line_waiter::state::taken));
+      continue;
+    }
+    first.state_.set(WEFT_MUTATE("line.taken.still_in_line", line_waiter::state::taken,
+                                 line_waiter::state::in_line));
+    return &first;
+  }
+  return nullptr;
+}
+
+/// Whether somebody waits who is not of the same select as `than`. Under the lock.
+inline bool others_wait(const line_of_waiters& line, const claiming_job& than) noexcept {
+  return line.any_of([&](const line_waiter& w) {
+    return !w.by_claim_.get() || !claiming_job::from(*w.owner())->shares_with(than);
+  });
 }
 
 /// Takes all out of `line` and wakes them. `done(line_waiter&)` is called under the lock, for each.
@@ -125,10 +181,11 @@ void wake_line(spin_lock& lock, line_of_waiters& line, Done done) noexcept {
     line_of_waiters taken;
     {
       const patient_guard guard(lock);
-      for (unsigned n = 0; n < batch_max && !line.empty(); ++n) {
-        line_waiter& w = take_first(line);
-        done(w);
-        taken.push_back(w);
+      for (unsigned n = 0; n < batch_max; ++n) {
+        line_waiter* const w = take_first(line);
+        if (w == nullptr) break;
+        done(*w);
+        taken.push_back(*w);
       }
       more = !line.empty();
     }

@@ -144,16 +144,26 @@ class alignas(cache_line) channel_core {
     if (WEFT_LIKELY(n != 0)) {
       messages_.pop(take);
       const bool was_full = WEFT_MUTATE("channel.take.lets_nobody_in", n == limit_, false);
-      if (was_full && !senders_.empty()) woken = let_in();
+      if (was_full) woken = let_in();
       return take_result::got;
     }
     if (closed_.get()) return take_result::drained;
-    if (senders_.empty()) return take_result::empty;
-    sending<T>& s = static_cast<sending<T>&>(take_first(senders_));
-    take(std::move(s.value));
-    s.status = send_status::sent;
-    woken = &s;
+    auto* const s = static_cast<sending<T>*>(take_first(senders_));
+    if (s == nullptr) return take_result::empty;
+    take(std::move(s->value));
+    s->status = send_status::sent;
+    woken = s;
     return take_result::got;
+  }
+  /// For a select, under the lock, without effect: the line to wait in; nullptr: put() or take() would
+  /// not say `full` or `empty`.
+  line_of_waiters* line_to_send(const claiming_job& me) noexcept {
+    if (closed_.get() || messages_.count() < limit_ || others_wait(receivers_, me)) return nullptr;
+    return &senders_;
+  }
+  line_of_waiters* line_to_receive(const claiming_job& me) noexcept {
+    if (closed_.get() || messages_.count() != 0 || others_wait(senders_, me)) return nullptr;
+    return &receivers_;
   }
 
   // What does all of it, for those that are not about to wait.
@@ -263,20 +273,23 @@ class alignas(cache_line) channel_core {
       return put_result::closed;
     }
     if (WEFT_MUTATE("channel.put.sees_no_receiver", !receivers_.empty(), false)) {
-      auto& r = static_cast<receiving<T>&>(take_first(receivers_));
-      r.got.emplace(std::move(value));
-      woken = &r;
-      return put_result::sent;
+      if (auto* const r = static_cast<receiving<T>*>(take_first(receivers_))) {
+        r->got.emplace(std::move(value));
+        woken = r;
+        return put_result::sent;
+      }
     }
     return messages_.count() < limit_ ? append(value) : put_result::full;
   }
   /// The first of those that wait puts its message at the end of the line.
-  WEFT_NOINLINE line_waiter* let_in() noexcept {
-    auto& s = static_cast<sending<T>&>(take_first(senders_));
-    const bool pushed = messages_.push(std::move(s.value));
+  line_waiter* let_in() noexcept { return senders_.empty() ? nullptr : let_in_first(); }
+  WEFT_NOINLINE line_waiter* let_in_first() noexcept {
+    auto* const s = static_cast<sending<T>*>(take_first(senders_));
+    if (s == nullptr) return nullptr;
+    const bool pushed = messages_.push(std::move(s->value));
     WEFT_ASSERT(pushed, "a bounded channel has a slot for each message that it takes");
-    s.status = send_status::sent;
-    return &s;
+    s->status = send_status::sent;
+    return s;
   }
   WEFT_NOINLINE void add_segment() {
     auto* const more = messages_.make_segment();
@@ -309,12 +322,15 @@ class send_operation_base : public sending<T> {
   bool await_ready() noexcept { return line_waiter::may_try_now() && put_now(); }
   std::coroutine_handle<> start(promise_base& who) noexcept {
     if (core_.never_full()) return start_unbounded(who);
-    return this->wait_in_line(who, [this](line_waiter*& woken) -> line_of_waiters* {
-      const auto r = core_.put(this->value, woken);
-      if (r == channel_core<T>::put_result::full) return &core_.senders();
-      this->status = status_of(r);
-      return nullptr;
-    });
+    return this->wait_in_line(
+        who,
+        [this](line_waiter*& woken) -> line_of_waiters* {
+          const auto r = core_.put(this->value, woken);
+          if (r == channel_core<T>::put_result::full) return &core_.senders();
+          this->status = status_of(r);
+          return nullptr;
+        },
+        [this](const claiming_job& me) { return core_.line_to_send(me); });
   }
   const char* what() const noexcept override { return "send"; }
 
@@ -347,6 +363,7 @@ class send_operation_base : public sending<T> {
   std::coroutine_handle<> start_unbounded(promise_base& who) noexcept {
     const job& owner = *who.owner();
     if (owner.stop_requested() && !owner.shielded()) return unwind(who);
+    if (this->defers(who)) return unwind(who);
     static_cast<void>(put_now());  // never full
     return ready_at_once(*this, who);
   }
@@ -363,10 +380,13 @@ class recv_operation_base : public receiving<T> {
            core_.take_now(into()) != channel_core<T>::take_result::empty;
   }
   std::coroutine_handle<> start(promise_base& who) noexcept {
-    return this->wait_in_line(who, [this](line_waiter*& woken) -> line_of_waiters* {
-      return core_.take(into(), woken) == channel_core<T>::take_result::empty ? &core_.receivers()
-                                                                              : nullptr;
-    });
+    return this->wait_in_line(
+        who,
+        [this](line_waiter*& woken) -> line_of_waiters* {
+          const auto r = core_.take(into(), woken);
+          return r == channel_core<T>::take_result::empty ? &core_.receivers() : nullptr;
+        },
+        [this](const claiming_job& me) { return core_.line_to_receive(me); });
   }
   const char* what() const noexcept override { return "recv"; }
 

@@ -72,12 +72,8 @@ class oneshot_core {
       sender_done_.set(true);
       if (!WEFT_MUTATE("oneshot.send.sees_no_receiver_gone", receiver_gone_.get(), false)) {
         sent = true;
-        if (line_.empty()) {
-          value_.emplace(std::move(value));
-        } else {
-          r = &static_cast<receiving&>(take_first(line_));
-          r->got.emplace(std::move(value));
-        }
+        r = static_cast<receiving*>(take_first(line_));
+        (r == nullptr ? value_ : r->got).emplace(std::move(value));
       }
     }
     if (r != nullptr) r->wake();
@@ -108,6 +104,8 @@ class oneshot_core {
     move_to(got);
     return got.has_value() || sender_done_.get();
   }
+  /// Under the lock.
+  bool is_ready() const noexcept { return value_.has_value() || sender_done_.get(); }
   bool look_now(std::optional<T>& got) noexcept {
     const patient_guard guard(lock_);
     return look(got);
@@ -154,9 +152,14 @@ class oneshot_operation final
     return detail::line_waiter::may_try_now() && core_.look_now(this->got);
   }
   std::coroutine_handle<> start(promise_base& who) noexcept {
-    return this->wait_in_line(who, [this](detail::line_waiter*&) -> detail::line_of_waiters* {
-      return core_.look(this->got) ? nullptr : &core_.line();
-    });
+    return this->wait_in_line(
+        who,
+        [this](detail::line_waiter*&) -> detail::line_of_waiters* {
+          return core_.look(this->got) ? nullptr : &core_.line();
+        },
+        [this](const detail::claiming_job&) -> detail::line_of_waiters* {
+          return core_.is_ready() ? nullptr : &core_.line();
+        });
   }
   std::optional<T> await_resume() noexcept { return std::move(this->got); }
   const char* what() const noexcept override { return "oneshot"; }

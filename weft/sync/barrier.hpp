@@ -45,6 +45,8 @@ class barrier {
 
 class [[nodiscard]] barrier::arriving final : public wait_list_operation<arriving> {
  public:
+  /// In a select it would need a task of its own: the others may have gone on because of it.
+  static constexpr bool takes_claim = false;
   explicit arriving(barrier& b) noexcept : wait_list_operation(b.list_), barrier_(b) {}
   bool try_now(job&) const noexcept { return false; }
   bool take(wait_list::hold& held, job&, wait_list::list& taken) noexcept {

@@ -31,7 +31,7 @@ void condition_variable::notify_one() noexcept {
   wait_list::list taken;
   {
     wait_list::hold held(list_);
-    if (!held.empty()) held.take_front(taken);
+    static_cast<void>(held.take_first(taken));
   }
   wait_list::wake(taken);
 }

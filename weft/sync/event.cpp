@@ -8,11 +8,8 @@ void event::set_for_waiters() noexcept {
     wait_list::hold held(list_);
     more = false;
     if (mode_ == auto_reset) {
-      if (held.empty()) {
+      if (!held.take_first(taken) || WEFT_MUTATE("event.set.counts_twice", false, true)) {
         held.set(set_state);
-      } else {
-        held.take_front(taken);
-        if (WEFT_MUTATE("event.set.counts_twice", false, true)) held.set(set_state);
       }
     } else if (held.take_batch(taken)) {
       held.set(set_state);

@@ -73,23 +73,26 @@ void mutex::unlock_to(wait_list::list& next) noexcept {
   taken_by_.store(nullptr, order::relaxed);
   if ((state & called) != 0) {
     held.set(state);
-  } else if (held.empty()) {  // somebody only had a look, or has been stopped
-    held.set(free_state);
-  } else if (overtakes_in(state) < overtakes_limit) {
-    call_first(held, state, next);
-  } else {  // It stays locked: for that one.
-    auto& first = static_cast<locking&>(held.front());
-    first.owns_ = true;
-    taken_by_.store(first.owner(), order::relaxed);
-    held.set(WEFT_MUTATE("mutex.hand_over.frees_it", taken, free_state));
-    held.take_front(next);
+  } else {
+    pass_on(held, state, next);
   }
 }
 
-void mutex::call_first(wait_list::hold& held, word state, wait_list::list& next) noexcept {
-  static_cast<locking&>(held.front()).owns_ = false;
-  held.set(state | called);
-  held.take_front(next);
+/// It is free, and nobody is called.
+void mutex::pass_on(wait_list::hold& held, word state, wait_list::list& next) noexcept {
+  while (!held.empty()) {
+    auto& first = static_cast<locking&>(held.front());
+    const bool selects = detail::claiming_job::from(*first.owner()) != nullptr;
+    // One of a select is not called: it would have won before it has the lock.
+    first.owns_ = selects || overtakes_in(state) >= overtakes_limit;
+    if (!held.take_front(next)) continue;  // its select is over
+    if (!first.owns_) return held.set(state | called);
+    // It stays locked: for that one. Of a select it is not known who will hold it.
+    taken_by_.store(selects ? nullptr : first.owner(), order::relaxed);
+    held.set(WEFT_MUTATE("mutex.hand_over.frees_it", taken, free_state));
+    return;
+  }
+  held.set(free_state);  // somebody only had a look, or has been stopped
 }
 
 /// Its job runs again, after it was taken from the list.
@@ -128,12 +131,10 @@ mutex::locking::came mutex::locking::came_up(promise_base& who, wait_list::list&
     mutex_.taken_by_.store(&me, order::relaxed);
     return came::in;
   }
-  if (held.empty()) {
-    held.set(free_state);
-  } else if (WEFT_MUTATE("mutex.stopped.calls_nobody", false, true)) {
+  if (WEFT_MUTATE("mutex.stopped.calls_nobody", false, true)) {
     held.set(state);
   } else {
-    mutex_.call_first(held, state, next);  // I1
+    mutex_.pass_on(held, state, next);  // I1
   }
   return came::to_be_stopped;
 }

@@ -100,7 +100,7 @@ class mutex {
   void unlock_beside(word seen) noexcept;
   /// Unlocks; whom to wake for it goes to `next`.
   void unlock_to(wait_list::list& next) noexcept;
-  void call_first(wait_list::hold& held, word state, wait_list::list& next) noexcept;
+  void pass_on(wait_list::hold& held, word state, wait_list::list& next) noexcept;
 
   wait_list list_{free_state};
   // Compared, never followed. By the owner; by who hands over.
@@ -144,7 +144,9 @@ class [[nodiscard]] mutex::locking final : public wait_list_operation<locking> {
     const word state = held.state();
     if (may_take(state)) {
       held.set(taken_from(state, !held.empty() || (state & called) != 0));
-      mutex_.taken_by_.store(&me, order::relaxed);
+      if (detail::claiming_job::from(me) == nullptr) {  // that one gives it back
+        mutex_.taken_by_.store(&me, order::relaxed);
+      }
       return true;
     }
     WEFT_CHECK_SLOW(mutex_.taken_by_.load(order::relaxed) != &me,

@@ -6,10 +6,8 @@ void notify::notify_waiter() noexcept {
   wait_list::list taken;
   {
     wait_list::hold held(list_);
-    if (held.empty()) {
+    if (!held.take_first(taken)) {
       held.set(WEFT_MUTATE("notify.one.keeps_nothing", permit, nothing));
-    } else {
-      held.take_front(taken);
     }
   }
   wait_list::wake(taken);

@@ -8,8 +8,8 @@ bool semaphore::let_in(wait_list::hold& held, wait_list::list& taken) noexcept {
     if (held.empty()) return false;
     const std::size_t wanted = static_cast<acquiring&>(held.front()).n_;
     if (held.state() < wanted) return false;
+    if (!held.take_front(taken)) continue;
     held.set(WEFT_MUTATE("semaphore.let_in.for_nothing", held.state() - wanted, held.state()));
-    held.take_front(taken);
   }
   return true;
 }

@@ -11,8 +11,7 @@ bool shared_mutex::let_in(wait_list::hold& held, wait_list::list& taken) noexcep
                    WEFT_MUTATE("shared_mutex.let_in.writer_beside_readers", writes, false))) {
       return false;
     }
-    held.set(entered(held.state(), writes));
-    held.take_front(taken);
+    if (held.take_front(taken)) held.set(entered(held.state(), writes));
   }
   return true;
 }

@@ -6,7 +6,11 @@
 //           crowded  somebody waits
 //           calm     neither: the state may be changed by a compare-exchange; where somebody waits, by
 //                    one that leaves `crowded` as it is (change_beside)
-// waits_    of a waiter, written by whoever holds the list: it is on waiting_
+// stands_   of a waiter, written by whoever holds the list
+//           out       not on waiting_: before, and once it was taken or has left
+//           in_line   it is on waiting_; by_claim: of a select, it can be taken by who has the claim
+//           dropped   not on waiting_: it was found there after its select was decided. Its withdrawal
+//                     is under way, and ends it as if it had been there until then
 //
 //   I1  Without `busy`: `crowded` if and only if waiting_ is not empty.
 //   I2  A waiter leaves waiting_ once for each time that it was put there, with the list held: taken, then completed by its taker; or
@@ -72,19 +76,35 @@ bool wait_list::hold::put(waiter& w, promise_base& who, bool is_asked, bool in_f
   job& me = *who.owner();
   const auto armed = is_asked ? me.arm_to_go_on(w, who) : me.arm(w, who);
   if (armed == job::arm_result::stopped) return false;
-  w.waits_.set(true);
+  const bool shared = detail::claiming_job::from(me) != nullptr;
+  w.stands_.set(shared ? waiter::standing::in_line_by_claim : waiter::standing::in_line);
   in_front ? list_.waiting_.push_front(w) : list_.waiting_.push_back(w);
   return true;
 }
 
-void wait_list::hold::take_front(list& taken) noexcept {
+bool wait_list::hold::take_front(list& taken) noexcept {
+  using standing = waiter::standing;
   waiter& w = list_.waiting_.pop_front();
-  w.waits_.set(WEFT_MUTATE("wait_list.taken.still_waits", false, true));
+  if (WEFT_UNLIKELY(w.stands_.get() == standing::in_line_by_claim) &&
+      WEFT_MUTATE("wait_list.claim.unasked", !detail::claiming_job::from(*w.owner())->take_claim(),
+                  false)) {
+    w.stands_.set(WEFT_MUTATE("wait_list.dropped.forgotten", standing::dropped, standing::out));
+    return false;
+  }
+  w.stands_.set(WEFT_MUTATE("wait_list.taken.still_waits", standing::out, standing::in_line));
   taken.push_back(w);
+  return true;
+}
+
+bool wait_list::hold::take_first(list& taken) noexcept {
+  while (!empty()) {
+    if (take_front(taken)) return true;
+  }
+  return false;
 }
 
 bool wait_list::hold::take_batch(list& taken) noexcept {
-  for (unsigned n = 0; n < batch_max && !empty(); ++n) take_front(taken);
+  for (unsigned n = 0; n < batch_max && !empty(); ++n) static_cast<void>(take_front(taken));
   return empty();
 }
 
@@ -97,9 +117,9 @@ void wait_list::waiter::withdraw() noexcept {
   bool more = true;
   {
     hold held(list_);
-    if (!waits_.get()) return;  // taken: completion wins
-    waits_.set(false);
-    unlink();
+    if (stands_.get() == standing::out) return;  // taken: completion wins
+    if (stands_.get() != standing::dropped) unlink();
+    stands_.set(standing::out);
     more = left(held, taken);
   }
   while (more) {  // this one has not ended yet, so the primitive is still there

@@ -28,6 +28,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/task/awaiter.hpp"
+#include "weft/task/claim.hpp"
 #include "weft/task/current.hpp"
 
 namespace weft {
@@ -85,6 +86,8 @@ class wait_list {
 class wait_list::waiter : public operation, public list_hook<link_tag> {
  public:
   void withdraw() noexcept final;
+  /// It may stand in a select: it is let in by whoever has taken the claim, and by nobody else.
+  static constexpr bool takes_claim = true;
 
  protected:
   explicit waiter(wait_list& in) noexcept : list_(in) {}
@@ -101,8 +104,9 @@ class wait_list::waiter : public operation, public list_hook<link_tag> {
  private:
   friend class wait_list;
   friend class hold;
+  enum class standing : std::uint8_t { out, in_line, in_line_by_claim, dropped };
   wait_list& list_;
-  plain<bool> waits_{false};  // it is on list_.waiting_, whose holder writes this
+  plain<standing> stands_{standing::out};  // written by whoever holds the list
 };
 
 /// The right to change everything. Held for a few instructions, never across a wake.
@@ -117,7 +121,10 @@ class wait_list::hold {
   void set(word state) noexcept { state_ = state; }
   bool empty() const noexcept { return list_.waiting_.empty(); }
   waiter& front() noexcept { return list_.waiting_.front(); }
-  void take_front(list& taken) noexcept;
+  /// The oldest. False: it waited in a select that is over, and is dropped; there may be others.
+  [[nodiscard]] bool take_front(list& taken) noexcept;
+  /// The oldest that can be taken. False: there is none, and nobody is left.
+  [[nodiscard]] bool take_first(list& taken) noexcept;
   /// The oldest, at most batch_max of them. True: none is left.
   [[nodiscard]] bool take_batch(list& taken) noexcept;
   /// `who` waits in `w` from now on. False: the stop of its job came first.
@@ -150,7 +157,8 @@ WEFT_ALWAYS_INLINE bool sees_stop(const job& me) noexcept {
 ///   bool take(wait_list::hold&, job& me, wait_list::list& taken) noexcept;
 ///
 /// and await_resume(). take() is the same while the list is held; false: it waits. It may take others,
-/// who are woken. What is done at once costs budget. A job that has none left gives way first
+/// who are woken. All else that it changes is the state; where not, say `takes_claim = false`.
+/// What is done at once costs budget. A job that has none left gives way first
 /// and takes afterwards: it never holds a lock while it stands behind others for that reason alone.
 ///
 /// If those that are taken need not have got what they came for, it has, besides,
@@ -214,7 +222,14 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     entered how = entered::done;
     {
       wait_list::hold held(this->in());
-      if (!self().take(held, *who.owner(), taken)) {
+      const wait_list::word before = held.state();
+      if (self().take(held, *who.owner(), taken)) {
+        if (auto* const shared = detail::claiming_job::from(*who.owner()); WEFT_UNLIKELY(shared)) {
+          held.set(before);  // it takes nothing but what the state says: see detail::claiming_job
+          shared->look_again();
+          how = entered::stopped;
+        }
+      } else {
         if (held.add(*this, who, is_asked_when_woken())) return entered::waits;
         static_cast<void>(self().left(held, taken));  // it has taken and let in nobody
         how = entered::stopped;

@@ -4,6 +4,8 @@
 //       while outcomes are expected, so each delivery that finds it answers it.
 //   I2  A stop can come after job::arm() and before the waiter is known. withdraw() then leaves
 //       withdrawn_ for start() to find. If start() finds an outcome as well, completion wins.
+//   I3  One of a select is given an outcome by whoever has its claim, and takes none when it begins to
+//       wait (claim.hpp). Left where it stands it is found by its withdrawal.
 #include "weft/together/join_set.hpp"
 
 namespace weft::detail {
@@ -18,8 +20,9 @@ void join_queue::deliver(join_node& ended) noexcept {
   {
     const spin_guard guard(lock_);
     --expected_;
-    waiter = std::exchange(waiter_, nullptr);
-    if (waiter != nullptr) {
+    const bool taken = waiter_ != nullptr && waiter_->may_be_given();  // I3
+    if (taken) {
+      waiter = std::exchange(waiter_, nullptr);
       waiter->node_ = &ended;  // I1
     } else {
       (first_ == nullptr ? first_ : last_->next_) = &ended;
@@ -54,24 +57,29 @@ bool join_next::take_or_see_the_end() noexcept {
   return node_ != nullptr || of_.expected_ == 0;
 }
 
+bool join_next::may_be_given() noexcept {
+  claiming_job* const shared = claiming_job::from(*owner());
+  return shared == nullptr || shared->take_claim();
+}
+
 bool join_next::await_ready() noexcept {
-  {
-    const spin_guard guard(of_.lock_);
-    taken_ = take_or_see_the_end();
-  }
-  if (!taken_) return false;
   job* const running = current_job();
-  return running != nullptr && running->spend_budget();
+  if (running == nullptr || !running->spend_budget()) return false;
+  const spin_guard guard(of_.lock_);
+  return take_or_see_the_end();
 }
 
 std::coroutine_handle<> join_next::start(promise_base& waiter) noexcept {
-  if (taken_) return ready_at_once(*this, waiter);
   job& owner = *waiter.owner();
+  claiming_job* const shared = claiming_job::from(owner);
+  withdrawn_ = false;
   if (owner.arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
   bool stopped = false;
   {
     const spin_guard guard(of_.lock_);
-    if (!take_or_see_the_end()) {
+    const bool ready = shared != nullptr ? of_.first_ != nullptr || of_.expected_ == 0  // I3
+                                         : take_or_see_the_end();
+    if (!ready) {
       stopped = withdrawn_;  // I2
       if (!stopped) {
         WEFT_ASSERT(of_.waiter_ == nullptr, "join_set::next() is awaited by one task at a time");
@@ -80,7 +88,14 @@ std::coroutine_handle<> join_next::start(promise_base& waiter) noexcept {
       }
     }
   }
-  if (!stopped && owner.disarm(*this) == job::disarm_result::disarmed) return waiter.handle();
+  if (shared != nullptr) {
+    static_cast<void>(owner.disarm(*this));  // nobody stops it while it begins
+    shared->look_again();
+    return unwind(waiter);
+  }
+  if (!stopped && owner.disarm(*this) == job::disarm_result::disarmed) {
+    return ready_at_once(*this, waiter);
+  }
   finish(stopped);
   return std::noop_coroutine();
 }

@@ -25,6 +25,7 @@
 #include <optional>
 #include <utility>
 
+#include "weft/task/claim.hpp"
 #include "weft/task/join_handle.hpp"
 #include "weft/together/scope.hpp"
 
@@ -85,6 +86,8 @@ class join_next : public operation {
   std::coroutine_handle<> start(promise_base& waiter) noexcept;
   void withdraw() noexcept final;
   const char* what() const noexcept final { return "join_set"; }
+  /// It may stand in a select: see wait_list::waiter.
+  static constexpr bool takes_claim = true;
 
  protected:
   ~join_next() = default;
@@ -93,8 +96,8 @@ class join_next : public operation {
  private:
   friend class join_queue;
   bool take_or_see_the_end() noexcept;
+  bool may_be_given() noexcept;
   join_queue& of_;
-  bool taken_ = false;
   bool withdrawn_ = false;
 };
 
