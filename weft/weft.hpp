@@ -2,8 +2,11 @@
 #pragma once
 
 #include "weft/base/result.hpp"
+#include "weft/channel/broadcast.hpp"
+#include "weft/channel/message_queue.hpp"
 #include "weft/channel/mpmc.hpp"
 #include "weft/channel/oneshot.hpp"
+#include "weft/channel/watch.hpp"
 #include "weft/fs/file.hpp"
 #include "weft/http/files.hpp"
 #include "weft/http/server.hpp"

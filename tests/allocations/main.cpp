@@ -264,6 +264,80 @@ weft::task<> channel(rounds& r) {
   }  // closes it
   co_await other;
 }
+
+weft::task<> echo_broadcast(weft::broadcast_receiver<count> from,
+                            weft::broadcast_sender<count> to) {
+  for (;;) {
+    const auto got = co_await from.recv();
+    if (!got) co_return;
+    to.send(*got);
+  }
+}
+weft::task<> broadcast(rounds& r) {
+  weft::join_handle<> other;
+  {
+    auto [to, from_here] = weft::broadcast<count>(2);
+    auto [to_here, from] = weft::broadcast<count>(2);
+    other = weft::spawn(echo_broadcast, std::move(from_here), std::move(to_here));
+    while (r.next()) {
+      for (count i = 0; i < r.n; i += 2) {
+        to.send(i);
+        const auto got = co_await from.recv();
+        if (!got || *got != i) wrong("broadcast");
+      }
+    }
+  }
+  co_await other;
+}
+
+weft::task<> echo_watch(weft::watch_receiver<count> from, weft::watch_sender<count> to) {
+  for (;;) {
+    const bool newer = co_await from.changed();
+    if (!newer) co_return;
+    const auto lent = from.borrow();
+    to.send(*lent);
+  }
+}
+weft::task<> watch(rounds& r) {
+  weft::join_handle<> other;
+  {
+    auto [to, from_here] = weft::watch<count>(0);
+    auto [to_here, from] = weft::watch<count>(0);
+    other = weft::spawn(echo_watch, std::move(from_here), std::move(to_here));
+    while (r.next()) {
+      for (count i = 0; i < r.n; i += 2) {
+        to.send(i);
+        const bool newer = co_await from.changed();
+        if (!newer || from.get() != i) wrong("watch");
+      }
+    }
+  }
+  co_await other;
+}
+
+weft::task<> echo_queue(weft::message_queue<count>& from, weft::message_queue<count>& to) {
+  for (;;) {
+    const bool open = co_await from.readable();
+    if (!open) co_return;
+    const auto got = from.try_recv();
+    if (!got) wrong("message_queue: nobody else takes it");
+    const auto sent = co_await to.send(*got);
+    if (!sent) co_return;
+  }
+}
+weft::task<> message_queue(rounds& r) {
+  weft::message_queue<count> there(1), back(1, weft::overflow::drop_oldest);
+  auto other = weft::spawn(echo_queue, std::ref(there), std::ref(back));
+  while (r.next()) {
+    for (count i = 0; i < r.n; i += 2) {
+      const auto sent = co_await there.send(i);
+      const auto got = co_await back.recv();
+      if (!sent || !got || *got != i) wrong("message_queue");
+    }
+  }
+  there.close();
+  co_await other;
+}
 #endif
 
 /// Nothing is ready, so all operands wait; the sleep wins.
@@ -301,6 +375,9 @@ constexpr row rows[] = {
     {"mutex", mutex, 20'000},
 #if HAS_CHANNEL
     {"channel", channel, 50'000},
+    {"broadcast", broadcast, 50'000},
+    {"watch", watch, 50'000},
+    {"message_queue", message_queue, 50'000},
 #endif
     {"select", select_of_three, 1'000},
 };

@@ -86,8 +86,11 @@ class line_waiter : public operation, public list_hook<line_tag> {
   /// An operation of a select calls instead, which never has an effect,
   ///   line_of_waiters* peek(const claiming_job& me)
   /// Result: nullptr: look() would not wait. Who waits in the name of the same select does not count.
-  template <class Look, class Peek>
-  std::coroutine_handle<> wait_in_line(promise_base& who, Look look, Peek peek) noexcept {
+  /// Without a wait after() is called when the lock is free and the job has not gone on yet: for what else
+  /// the look has made necessary.
+  template <class Look, class Peek, class After>
+  std::coroutine_handle<> wait_in_line(promise_base& who, Look look, Peek peek,
+                                       After after) noexcept {
     if (WEFT_UNLIKELY(claiming_job::from(*who.owner()) != nullptr)) return share_wait(who, peek);
     if (who.owner()->arm(*this, who) == job::arm_result::stopped) return unwind(who);
     line_waiter* woken = nullptr;
@@ -103,7 +106,12 @@ class line_waiter : public operation, public list_hook<line_tag> {
         state_.set(state::done);
       }
     }
+    after();
     return end_here(who, woken);
+  }
+  template <class Look, class Peek>
+  std::coroutine_handle<> wait_in_line(promise_base& who, Look look, Peek peek) noexcept {
+    return wait_in_line(who, look, peek, []() noexcept {});
   }
 
   /// For what would be done at once: if it is of a select, that is to look again, and this does nothing.
@@ -115,7 +123,7 @@ class line_waiter : public operation, public list_hook<line_tag> {
   }
 
  private:
-  friend line_waiter* take_first(line_of_waiters& line) noexcept;
+  friend line_waiter* take_front(line_of_waiters& line) noexcept;
   friend bool others_wait(const line_of_waiters& line, const claiming_job& than) noexcept;
   enum class state : std::uint8_t { idle, asked, in_line, done, answered, taken, dropped };
 
@@ -146,21 +154,24 @@ class line_waiter : public operation, public list_hook<line_tag> {
   plain<bool> by_claim_{false};      // of a select; written before it is in line
 };
 
-/// The oldest, which is the caller's to fill and to wake(); that must happen. nullptr: nobody waits;
-/// those of a select that was decided elsewhere are dropped. Under the lock.
+/// The oldest, which is the caller's to fill and to wake(); that must happen. nullptr: it was of a select
+/// that was decided elsewhere, and is dropped; there may be others. Somebody waits. Under the lock.
+inline line_waiter* take_front(line_of_waiters& line) noexcept {
+  line_waiter& first = line.pop_front();
+  if (WEFT_UNLIKELY(first.by_claim_.get()) &&
+      WEFT_MUTATE("line.claim.unasked", !claiming_job::from(*first.owner())->take_claim(), false)) {
+    first.state_.set(WEFT_MUTATE("line.dropped.forgotten", line_waiter::state::dropped,
+                                 line_waiter::state::taken));
+    return nullptr;
+  }
+  first.state_.set(WEFT_MUTATE("line.taken.still_in_line", line_waiter::state::taken,
+                               line_waiter::state::in_line));
+  return &first;
+}
+/// The oldest that can be taken. nullptr: nobody waits, or does any more. Under the lock.
 inline line_waiter* take_first(line_of_waiters& line) noexcept {
   while (!line.empty()) {
-    line_waiter& first = line.pop_front();
-    if (WEFT_UNLIKELY(first.by_claim_.get()) &&
-        WEFT_MUTATE("line.claim.unasked", !claiming_job::from(*first.owner())->take_claim(),
-                    false)) {
-      first.state_.set(WEFT_MUTATE("line.dropped.forgotten", line_waiter::state::dropped,
-                                   line_waiter::state::taken));
-      continue;
-    }
-    first.state_.set(WEFT_MUTATE("line.taken.still_in_line", line_waiter::state::taken,
-                                 line_waiter::state::in_line));
-    return &first;
+    if (line_waiter* const first = take_front(line)) return first;
   }
   return nullptr;
 }

@@ -1,7 +1,6 @@
 // The channel on real threads: each message exactly once and each producer's in order, while jobs of
 // both sides are stopped all the time.
 #include <gtest/gtest.h>
-#include <sched.h>
 
 #include <cstdio>
 #include <memory>
@@ -9,9 +8,8 @@
 #include <vector>
 
 #include "tests/support/seed.hpp"
-#include "weft/base/rng.hpp"
+#include "weft/channel/channel_test_support.hpp"
 #include "weft/channel/mpmc.hpp"
-#include "weft/task/task_test_support.hpp"
 
 namespace weft {
 namespace {
@@ -65,31 +63,6 @@ task<> consume(receiver<std::unique_ptr<numbered>> from, consumer_state& mine) {
     mine.next[m.producer] = m.number + 1;
     ++mine.received;
   }
-}
-
-/// Stops jobs[i] now and then; a job that was stopped is started again until it ends by itself.
-template <class Start>
-std::uint64_t keep_going(std::vector<started<void>>& jobs, std::uint64_t seed, bool stop,
-                         Start start) {
-  rng random(seed);
-  std::uint64_t stopped = 0;
-  for (bool all = false; !all;) {
-    all = true;
-    for (std::size_t i = 0; i < jobs.size(); ++i) {
-      if (!jobs[i].done()) {
-        all = false;
-        if (stop && random.next() % 2 == 0) jobs[i]->stop();
-        continue;
-      }
-      if (!jobs[i].outcome().stopped()) continue;
-      all = false;
-      ++stopped;
-      jobs[i].~started<void>();
-      ::new (&jobs[i]) started<void>(start(i));
-    }
-    sched_yield();
-  }
-  return stopped;
 }
 
 void pass(std::size_t capacity, std::uint32_t producers, std::size_t consumers, std::uint32_t each,

@@ -373,6 +373,67 @@ TEST_F(channel_test, recv_many_takes_what_is_there_and_no_more_than_asked_for) {
   EXPECT_EQ(d.outcome().value(), 0u);
 }
 
+TEST_F(channel_test, recv_many_that_is_stopped_or_closed_leaves_the_vector_alone) {
+  auto ends = channel<int>(4);
+  std::vector<int> out{7};
+  auto many = [](const receiver<int>& r, std::vector<int>& into) -> task<std::size_t> {
+    const auto n = co_await r.recv_many(into, 8);
+    co_return n;
+  };
+  auto a = start(executor, many, std::ref(ends.receiver), std::ref(out));
+  auto b = start(executor, many, std::ref(ends.receiver), std::ref(out));
+  executor.run_until_idle();
+  a->stop();
+  EXPECT_TRUE(ends.sender.try_send(1));  // b's
+  EXPECT_TRUE(ends.sender.try_send(2));
+  executor.run_until_idle();
+  EXPECT_TRUE(a.outcome().stopped());
+  EXPECT_EQ(b.outcome().value(), 2u);
+  EXPECT_EQ(out, (std::vector<int>{7, 1, 2}));
+  auto c = start(executor, many, std::ref(ends.receiver), std::ref(out));
+  executor.run_until_idle();
+  {
+    const auto gone = std::move(ends.sender);
+  }
+  executor.run_until_idle();
+  EXPECT_EQ(c.outcome().value(), 0u);
+  EXPECT_EQ(out.size(), 3u);
+}
+
+TEST_F(channel_test, recv_many_drains_what_a_closed_one_has_left) {
+  auto [to, from] = channel<int>(4);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(to.try_send(i));
+  to.close();
+  std::vector<int> out;
+  auto many = [](const receiver<int>& r, std::vector<int>& into) -> task<int> {
+    int calls = 0;
+    for (;;) {
+      const auto n = co_await r.recv_many(into, 2);
+      ++calls;
+      if (n == 0) break;
+    }
+    co_return calls;
+  };
+  auto a = start(executor, many, std::ref(from), std::ref(out));
+  executor.run_until_idle();
+  EXPECT_EQ(a.outcome().value(), 3);  // 2, 1, none
+  EXPECT_EQ(out, (std::vector<int>{0, 1, 2}));
+}
+
+TEST_F(channel_test, size_is_what_is_in_line_not_who_waits) {
+  auto [to, from] = channel<int>(2);
+  EXPECT_EQ(to.size(), 0u);
+  std::vector<started<void>> senders;
+  for (int i = 0; i < 5; ++i) senders.push_back(sends(to, i));
+  executor.run_until_idle();
+  EXPECT_EQ(to.size(), 2u);
+  EXPECT_EQ(from.try_recv(), 0);
+  EXPECT_EQ(from.size(), 2u);  // the next one came in
+  for (int i = 1; i < 5; ++i) EXPECT_EQ(from.try_recv(), i);
+  EXPECT_EQ(from.size(), 0u);
+  executor.run_until_idle();
+}
+
 TEST_F(channel_test, recv_many_lets_the_waiting_senders_in) {
   auto [to, from] = channel<int>(2);
   std::vector<started<void>> senders;
