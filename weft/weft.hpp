@@ -29,6 +29,7 @@
 #include "weft/task/frame_account.hpp"
 #include "weft/task/frame_trim.hpp"
 #include "weft/task/ok.hpp"
+#include "weft/task/spawnable.hpp"
 #include "weft/task/task.hpp"
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/combinators.hpp"

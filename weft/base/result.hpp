@@ -1,6 +1,6 @@
 // result: what an operation gives that the outside world can make fail.
 //
-//   result<T>   std::expected<T, std::error_code>; [[nodiscard]] comes with the functions
+//   result<T>   std::expected<T, std::error_code>; [[nodiscard]] comes with what gives one
 //   error       what value() and ok() throw: a std::system_error that knows its place
 //   errc        weft's own codes, for what no errno says
 #pragma once
@@ -28,6 +28,17 @@ enum class errc {
 /// The category of errc, "weft". errc::timed_out compares equal to std::errc::timed_out.
 const std::error_category& weft_category() noexcept;
 std::error_code make_error_code(errc e) noexcept;
+
+namespace detail {
+template <class>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<std::expected<T, std::error_code>> = true;
+}  // namespace detail
+
+/// For [[nodiscard]]. GCC 12 says it of a call only, not of what co_await gives.
+#define WEFT_RESULT_MESSAGE \
+  "it may have failed: look at the result, pass it to ok(), or say static_cast<void>"
 
 /// Thrown by ok() in a task that does not return a result, and by value().
 class error : public std::system_error {

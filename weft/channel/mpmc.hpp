@@ -57,6 +57,7 @@ class receiver;
 /// Both ends. `auto [to, from] = channel<T>(...)`.
 template <class T>
 struct channel_ends {
+  static_assert((detail::require_message<T>(), true));
   weft::sender<T> sender;
   weft::receiver<T> receiver;
 };

@@ -34,6 +34,7 @@ class oneshot_receiver;
 
 template <class T>
 struct oneshot_ends {
+  static_assert((detail::require_message<T>(), true));
   oneshot_sender<T> sender;
   oneshot_receiver<T> receiver;
 };

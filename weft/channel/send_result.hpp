@@ -17,7 +17,7 @@ enum class send_status : std::uint8_t {
 
 /// What became of a send: true if it was sent, else it has the value.
 template <class T>
-class [[nodiscard]] send_result {
+class [[nodiscard("what was not sent is in it: look, or say static_cast<void>")]] send_result {
  public:
   send_result() noexcept {}  // sent
   send_result(send_status why, T&& refused) noexcept : refused_(std::move(refused)), status_(why) {}

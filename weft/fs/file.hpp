@@ -40,8 +40,8 @@ class file {
   const os::fd& descriptor() const noexcept { return fd_; }
 
   /// Blocking: reads until `to` is full or the file ends.
-  result<std::size_t> blocking_read_at(std::span<std::byte> to,
-                                       std::uint64_t offset) const noexcept {
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<std::size_t> blocking_read_at(
+      std::span<std::byte> to, std::uint64_t offset) const noexcept {
     return os::read_at(fd_.get(), to.data(), to.size(), offset);
   }
 
@@ -55,12 +55,15 @@ class directory {
  public:
   directory() noexcept = default;
   /// Blocking. Errors: as open(2).
-  static result<directory> blocking_open(const std::string& path);
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] static result<directory> blocking_open(
+      const std::string& path);
   /// Blocking. `relative` names something at or below this folder: nothing leads out of it.
-  result<file> blocking_open_beneath(const std::string& relative) const;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<file> blocking_open_beneath(
+      const std::string& relative) const;
   /// Blocking. What a folder that was opened beneath contains, by name. Size and time are given of
   /// files and folders that can be opened beneath it, else 0.
-  static result<std::vector<directory_entry>> blocking_list(const file& folder);
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] static result<std::vector<directory_entry>> blocking_list(
+      const file& folder);
 
  private:
   explicit directory(os::fd descriptor) noexcept : fd_(std::move(descriptor)) {}

@@ -29,7 +29,7 @@ class address {
   static address loopback_v6() noexcept;
 
   /// "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "fe80::1%2". Errors: invalid_argument.
-  static result<address> parse(std::string_view text) noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] static result<address> parse(std::string_view text) noexcept;
   std::string to_string() const;
 
   bool is_v4() const noexcept { return !is_v6_; }
@@ -52,7 +52,7 @@ struct endpoint {
   std::uint16_t port = 0;
 
   /// "192.0.2.1:80", "[2001:db8::1]:80". Errors: invalid_argument.
-  static result<endpoint> parse(std::string_view text) noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] static result<endpoint> parse(std::string_view text) noexcept;
   std::string to_string() const;
 
   friend bool operator==(const endpoint&, const endpoint&) noexcept = default;

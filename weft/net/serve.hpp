@@ -60,7 +60,8 @@ task<result<void>> serve(tcp_listener& listener, Handler handler, spawn_options 
 
 /// As many listeners on one port as the current runtime has workers; the kernel spreads connections
 /// over them. Port 0 takes a free one, the same for all. Errors: those of tcp_listener::bind.
-result<std::vector<tcp_listener>> bind_per_worker(endpoint where, listen_options options = {});
+[[nodiscard(WEFT_RESULT_MESSAGE)]] result<std::vector<tcp_listener>> bind_per_worker(
+    endpoint where, listen_options options = {});
 
 /// Of serve_per_worker(): ends with the loop, by an exception, which ends the wait for the others.
 task<> until_it_ends(join_handle<result<void>>& loop);

@@ -42,7 +42,7 @@ class stream_operation : public io::request {
 class accept_operation final : public stream_operation {
  public:
   explicit accept_operation(io::io_handle& h) noexcept : stream_operation(h, io::io_code::accept) {}
-  result<tcp_stream> await_resume() noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<tcp_stream> await_resume() noexcept;
 };
 
 class connect_operation final : public stream_operation {
@@ -51,7 +51,7 @@ class connect_operation final : public stream_operation {
       : stream_operation(h, io::io_code::connect), to_(to_system(to)) {
     address = &to_;
   }
-  result<void> await_resume() noexcept { return success(); }
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> await_resume() noexcept { return success(); }
 
  private:
   os::socket_address to_;
@@ -60,7 +60,7 @@ class connect_operation final : public stream_operation {
 class wait_operation final : public stream_operation {
  public:
   wait_operation(io::io_handle& h, io::io_code c) noexcept : stream_operation(h, c) {}
-  result<void> await_resume() noexcept { return success(); }
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> await_resume() noexcept { return success(); }
 };
 
 /// Moves up to all of a buffer, or all of it.
@@ -74,7 +74,7 @@ class transfer_operation final : public stream_operation {
     whole = all;
   }
   bool await_ready() const noexcept { return length == 0; }
-  result<std::size_t> await_resume() noexcept { return count(); }
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<std::size_t> await_resume() noexcept { return count(); }
 };
 
 /// Writes all of one buffer, or of several one after the other.
@@ -93,7 +93,7 @@ class write_all_operation final : public stream_operation {
     whole = true;
   }
   bool await_ready() const noexcept { return length == 0 && part_count == 0; }
-  result<void> await_resume() noexcept { return success(); }
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> await_resume() noexcept { return success(); }
 };
 
 class tcp_stream {
@@ -159,12 +159,12 @@ class tcp_stream {
   task<result<std::size_t>> send_file(int file, std::uint64_t offset, std::size_t count);
 
   /// The peer sees the end of the stream; reading goes on.
-  result<void> shutdown_write() noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> shutdown_write() noexcept;
   /// Off: small writes are gathered by the kernel (Nagle).
-  result<void> set_no_delay(bool on) noexcept;
-  result<void> set_keep_alive(bool on) noexcept;
-  result<endpoint> local_endpoint() const noexcept;
-  result<endpoint> peer_endpoint() const noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> set_no_delay(bool on) noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> set_keep_alive(bool on) noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<endpoint> local_endpoint() const noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<endpoint> peer_endpoint() const noexcept;
 
   explicit operator bool() const noexcept { return static_cast<bool>(handle_); }
   /// The system's number for it, -1 when closed. For options that have no name here.
@@ -187,7 +187,8 @@ class tcp_listener {
 
   /// Listens; port 0 takes a free one (see local_endpoint()). Errors: address_in_use,
   /// permission_denied.
-  static result<tcp_listener> bind(endpoint where, listen_options options = {}) noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] static result<tcp_listener> bind(
+      endpoint where, listen_options options = {}) noexcept;
 
   /// Waits for a connection.
   ///
@@ -196,7 +197,7 @@ class tcp_listener {
   /// Cancel  lossless: the connection stays in the queue
   [[nodiscard("co_await it")]] accept_operation accept() { return accept_operation(handle_); }
 
-  result<endpoint> local_endpoint() const noexcept;
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<endpoint> local_endpoint() const noexcept;
   explicit operator bool() const noexcept { return static_cast<bool>(handle_); }
   int native() const noexcept { return handle_.fd(); }
   void close() noexcept { handle_.close(); }

@@ -45,6 +45,7 @@ class thread_executor final : public scheduler {
 /// The value of `awaitable`, or rethrows. What it waits for may come from any thread.
 template <class A>
 auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
+  static_assert(!is_kept_combinator<A>, WEFT_KEPT_COMBINATOR_MESSAGE);
   using T = await_result_t<std::remove_reference_t<A>&&>;
   detail::assert_not_a_worker();
   detail::thread_executor executor;

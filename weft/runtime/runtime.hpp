@@ -20,6 +20,7 @@
 #include "weft/task/current.hpp"
 #include "weft/task/frame_account.hpp"
 #include "weft/task/join_handle.hpp"
+#include "weft/task/spawnable.hpp"
 
 namespace weft {
 
@@ -42,6 +43,11 @@ void assert_may_block_on(const runtime_core& core) noexcept;
 int report_exit(std::exception_ptr error) noexcept;
 int report_exit(std::error_code error) noexcept;
 
+template <class T>
+inline constexpr bool gives_exit_code = std::is_void_v<T> || std::is_convertible_v<T, int>;
+template <class T>
+inline constexpr bool gives_exit_code<result<T>> = true;
+
 }  // namespace detail
 
 class runtime {
@@ -62,6 +68,7 @@ class runtime {
   ///          weft::block_on(rt.spawn(...))
   template <class A>
   auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
+    static_assert(!is_kept_combinator<A>, WEFT_KEPT_COMBINATOR_MESSAGE);
     using T = await_result_t<std::remove_reference_t<A>&&>;
     detail::assert_may_block_on(*core_);
     auto& job = make_awaiting_job(detail::scheduler_of(*core_), awaitable);
@@ -74,6 +81,7 @@ class runtime {
 
   /// Runs f(args...) beside the caller. f and args are copied (or moved) into the job.
   template <class F, class... A>
+    requires spawnable<F, A...>
   auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> {
     auto& job =
         make_job(detail::scheduler_of(*core_), std::forward<F>(f), std::forward<A>(args)...);
@@ -82,7 +90,7 @@ class runtime {
   }
 
   template <class F, class... A>
-    requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+    requires spawnable<F, A...>
   auto spawn(spawn_options options, F&& f, A&&... args)
       -> join_handle<detail::spawned_value_t<F, A...>> {
     const detail::next_block_account paid_by(options.account);
@@ -92,10 +100,17 @@ class runtime {
     launch(job);
     return join_handle<detail::spawned_value_t<F, A...>>(job);
   }
+  /// Only here to refuse, with advice.
+  template <class F, class... A>
+    requires(!detail::can_spawn<F, A...>)
+  auto spawn(F&&, A&&...) {
+    detail::explain_spawn<F, A...>();
+    return join_handle<>();
+  }
 
   /// Stops every job and waits until all have ended, for at most `grace`; new jobs are stopped as
   /// they are made. Errors: errc::would_not_end after naming on stderr what still runs.
-  result<void> shutdown(std::chrono::nanoseconds grace);
+  [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> shutdown(std::chrono::nanoseconds grace);
 
   metrics_snapshot metrics() const;
 
@@ -121,7 +136,7 @@ class runtime {
 
 /// Runs f(args...) beside the calling job, on its runtime. Asserts that a job is running.
 template <class F, class... A>
-  requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+  requires spawnable<F, A...>
 auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> {
   auto& job = make_job(detail::current_scheduler(), std::forward<F>(f), std::forward<A>(args)...);
   launch(job);
@@ -129,6 +144,7 @@ auto spawn(F&& f, A&&... args) -> join_handle<detail::spawned_value_t<F, A...>> 
 }
 
 template <class F, class... A>
+  requires spawnable<F, A...>
 auto spawn(spawn_options options, F&& f, A&&... args)
     -> join_handle<detail::spawned_value_t<F, A...>> {
   const detail::next_block_account paid_by(options.account);
@@ -138,6 +154,14 @@ auto spawn(spawn_options options, F&& f, A&&... args)
   return join_handle<detail::spawned_value_t<F, A...>>(job);
 }
 
+/// Only here to refuse, with advice.
+template <class F, class... A>
+  requires(!detail::can_spawn<F, A...>)
+auto spawn(F&&, A&&...) {
+  detail::explain_spawn<F, A...>();
+  return join_handle<>();
+}
+
 /// The figures of the runtime that runs the calling job.
 metrics_snapshot current_metrics();
 
@@ -145,6 +169,8 @@ metrics_snapshot current_metrics();
 /// the task's int, or 1 after printing the error or exception that ended it.
 template <class T>
 int run(task<T> main_task, runtime_options options = {}) {
+  static_assert(detail::gives_exit_code<T>,
+                "run(): the main task gives nothing, an int, or a weft::result of something");
   try {
     runtime rt(options);
     if constexpr (std::is_void_v<T>) {
@@ -167,6 +193,14 @@ int run(task<T> main_task, runtime_options options = {}) {
   } catch (...) {
     return detail::report_exit(std::current_exception());
   }
+}
+
+/// Only here to refuse, with advice.
+template <class M>
+  requires(!detail::is_task<std::remove_cvref_t<M>>)
+int run(M&&, runtime_options = {}) {
+  static_assert(!std::is_same_v<M, M>, "run() takes a task: run(f()), not run(f)");
+  return 1;
 }
 
 namespace this_task {

@@ -27,7 +27,7 @@ class barrier {
     WEFT_ASSERT(parties != 0, "a barrier is for at least one");
   }
   /// Result: true for one in each phase, the last that arrived.
-  [[nodiscard]] arriving arrive_and_wait() noexcept;
+  [[nodiscard("co_await it")]] arriving arrive_and_wait() noexcept;
   /// One party fewer, from this phase on; not one that has arrived.
   void drop() noexcept;
 
@@ -43,7 +43,7 @@ class barrier {
   plain<std::size_t> parties_;  // by who holds the list
 };
 
-class [[nodiscard]] barrier::arriving final : public wait_list_operation<arriving> {
+class [[nodiscard("co_await it")]] barrier::arriving final : public wait_list_operation<arriving> {
  public:
   /// In a select it would need a task of its own: the others may have gone on because of it.
   static constexpr bool takes_claim = false;

@@ -16,6 +16,7 @@
 //             destroy it
 #pragma once
 
+#include "weft/base/safe_callable.hpp"
 #include "weft/sync/mutex.hpp"
 #include "weft/task/task.hpp"
 
@@ -31,10 +32,9 @@ class condition_variable {
   task<> wait(mutex_guard& held);
   /// Until ready() is true, which is asked with the lock held.
   template <class Ready>
-  task<> wait(mutex_guard& held, Ready ready) {
-    while (!ready()) {
-      co_await wait(held);
-    }
+  task<> wait(mutex_guard& held, Ready&& ready) {
+    static_assert(safe_in_await<Ready>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+    return wait_until<std::decay_t<Ready>>(held, std::forward<Ready>(ready));
   }
   /// With or without the mutex. Nobody waits: nothing happens.
   void notify_one() noexcept;
@@ -42,6 +42,12 @@ class condition_variable {
 
  private:
   friend class condition_wait;
+  template <class Ready>
+  task<> wait_until(mutex_guard& held, Ready ready) {
+    while (!ready()) {
+      co_await wait(held);
+    }
+  }
   wait_list list_{0};
 };
 

@@ -61,11 +61,13 @@ WEFT_MODEL_TEST(condition_variable, no_change_is_lost_between_looking_and_waitin
   model.check(!m.is_locked(), "both are out");
 }
 
+// The stop comes from the thread that notifies, between its two notifications, and not from one of its own:
+// with that one the search has more than five million executions at bound 2. That the stop may come at any
+// time is in the other threads' freedom; that it may come during a notification is in the next model.
 WEFT_MODEL_TEST(condition_variable, notification_does_not_go_away_with_a_stopped_waiter,
                 model::kills("wait_list.taken.still_waits"), model::reaches("stopped", "notified"),
-                model::bound_max(2, "four threads, two lists"),
-                model::stale_max(1, "other models cover it"),
-                model::executions_max(400000, "four threads, two lists"), SYNC_MODEL_LIMITS) {
+                model::bound_max(2, "three threads, two lists"),
+                model::stale_max(1, "other models cover it"), SYNC_MODEL_LIMITS) {
   model::job_thread jobs[3];
   mutex m;
   condition_variable c;
@@ -86,7 +88,33 @@ WEFT_MODEL_TEST(condition_variable, notification_does_not_go_away_with_a_stopped
       items.set(items.get() + 1);
       held.unlock();
       c.notify_one();
+      if (n == 0) jobs[0].stop();
     }
+  });
+  model.run();
+  model.check(!m.is_locked(), "all are out");
+}
+
+WEFT_MODEL_TEST(condition_variable, stop_during_a_notification_is_one_or_the_other,
+                model::kills("wait_list.taken.still_waits"), model::reaches("stopped", "notified"),
+                model::bound_max(2, "two lists"), SYNC_MODEL_LIMITS) {
+  model::job_thread jobs[2];
+  mutex m;
+  condition_variable c;
+  plain<bool> ready(false);
+  model.thread("waiter", [&] {
+    auto held = lock(m, jobs[0]);
+    while (held && !ready.get()) {
+      if (!wait(c, m, held, jobs[0])) return model.outcome("stopped");
+    }
+    model.outcome(held ? "notified" : "stopped");
+  });
+  model.thread("notifier", [&] {
+    {
+      const auto held = lock(m, jobs[1]);
+      ready.set(true);
+    }
+    c.notify_one();
   });
   model.thread("stopper", [&] { jobs[0].stop(); });
   model.run();

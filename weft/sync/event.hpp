@@ -28,7 +28,7 @@ class event {
       : list_(set ? set_state : unset_state), mode_(m) {}
 
   /// Waits until it is set.
-  [[nodiscard]] waiting wait() noexcept;
+  [[nodiscard("co_await it")]] waiting wait() noexcept;
   /// Whether wait() would not have waited; uses up the set() of an auto_reset one.
   [[nodiscard]] bool try_wait() noexcept;
   /// What was written before it is seen by whom it lets through.
@@ -47,7 +47,7 @@ class event {
   const mode mode_;
 };
 
-class [[nodiscard]] event::waiting final : public wait_list_operation<waiting> {
+class [[nodiscard("co_await it")]] event::waiting final : public wait_list_operation<waiting> {
  public:
   explicit waiting(event& e) noexcept : wait_list_operation(e.list_), event_(e) {}
   bool try_now(job&) noexcept { return event_.try_wait(); }

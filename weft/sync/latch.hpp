@@ -27,14 +27,14 @@ class latch {
   }
   /// What was written before is seen by whom the last one lets through.
   void count_down(std::size_t n = 1) noexcept;
-  [[nodiscard]] waiting wait() noexcept;
+  [[nodiscard("co_await it")]] waiting wait() noexcept;
   /// Whether it is at zero.
   [[nodiscard]] bool try_wait() const noexcept {
     return wait_list::state_of(
                list_.load(WEFT_MUTATE("latch.look.relaxed", order::acquire, order::relaxed))) == 0;
   }
   /// count_down(), and then wait(). It counts although the wait may be stopped.
-  [[nodiscard]] waiting arrive_and_wait(std::size_t n = 1) noexcept;
+  [[nodiscard("co_await it")]] waiting arrive_and_wait(std::size_t n = 1) noexcept;
 
  private:
   friend class waiting;
@@ -45,7 +45,7 @@ class latch {
   wait_list list_;  // its state: what is left
 };
 
-class [[nodiscard]] latch::waiting final : public wait_list_operation<waiting> {
+class [[nodiscard("co_await it")]] latch::waiting final : public wait_list_operation<waiting> {
  public:
   explicit waiting(latch& l) noexcept : wait_list_operation(l.list_), latch_(l) {}
   bool try_now(job&) const noexcept { return latch_.try_wait(); }

@@ -44,9 +44,9 @@ class mutex {
   }
 
   /// Waits for the lock. Result: a mutex_guard.
-  [[nodiscard]] locking lock() noexcept;
+  [[nodiscard("co_await it")]] locking lock() noexcept;
   /// Result: a guard that holds nothing if somebody has it.
-  [[nodiscard]] mutex_guard try_lock() noexcept;
+  [[nodiscard("it unlocks when it goes away: give it a name")]] mutex_guard try_lock() noexcept;
   /// A moment's truth, for listings and tests.
   bool is_locked() const noexcept {
     return (wait_list::state_of(list_.load(order::relaxed)) & taken) != 0;
@@ -108,7 +108,7 @@ class mutex {
 };
 
 /// Holds a mutex, or nothing.
-class [[nodiscard]] mutex_guard {
+class [[nodiscard("it unlocks when it goes away: give it a name")]] mutex_guard {
  public:
   mutex_guard() noexcept = default;
   mutex_guard(mutex_guard&& other) noexcept : held_(std::exchange(other.held_, nullptr)) {}
@@ -136,7 +136,7 @@ class [[nodiscard]] mutex_guard {
   mutex* held_ = nullptr;
 };
 
-class [[nodiscard]] mutex::locking final : public wait_list_operation<locking> {
+class [[nodiscard("co_await it")]] mutex::locking final : public wait_list_operation<locking> {
  public:
   explicit locking(mutex& m) noexcept : wait_list_operation(m.list_), mutex_(m) {}
   WEFT_ALWAYS_INLINE bool try_now(job& me) noexcept { return mutex_.take(&me); }

@@ -27,7 +27,7 @@ class notify {
   notify() noexcept = default;
 
   /// Waits for a notification, or uses up the one that is kept.
-  [[nodiscard]] waiting wait() noexcept;
+  [[nodiscard("co_await it")]] waiting wait() noexcept;
   /// What was written before is seen by whom it wakes, or lets through.
   void notify_one() noexcept;
   void notify_all() noexcept;
@@ -42,7 +42,7 @@ class notify {
   wait_list list_{nothing};
 };
 
-class [[nodiscard]] notify::waiting final : public wait_list_operation<waiting> {
+class [[nodiscard("co_await it")]] notify::waiting final : public wait_list_operation<waiting> {
  public:
   explicit waiting(notify& n) noexcept : wait_list_operation(n.list_), notify_(n) {}
   bool try_now(job&) noexcept {

@@ -18,37 +18,63 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/base/safe_callable.hpp"
 #include "weft/sync/mutex.hpp"
 #include "weft/task/task.hpp"
 
 namespace weft {
 
+namespace detail {
+
+// I1  Who holds in_turn() and finds it left to do, does it; so it is done by one.
+// P1  finish: store (release)  ->  done: load (acquire): what was made, for those who never lock.
+class once_state {
+ public:
+  bool done() const noexcept {
+    return done_.load(WEFT_MUTATE("once.look.relaxed", order::acquire, order::relaxed));  // P1
+  }
+  mutex& in_turn() noexcept { return running_; }
+  /// With the lock held. Who waited for it may find it done.
+  bool left_to_do() const noexcept { return WEFT_MUTATE("once.looks_no_more", !done(), true); }
+  void finish() noexcept {
+    done_.store(true, WEFT_MUTATE("once.done.relaxed", order::release, order::relaxed));  // P1
+  }
+
+ private:
+  mutex running_;
+  atomic<bool> done_{false};
+};
+
+}  // namespace detail
+
 class once {
  public:
   once() noexcept = default;
-  bool done() const noexcept {
-    return done_.load(WEFT_MUTATE("once.look.relaxed", order::acquire, order::relaxed));
-  }
+  bool done() const noexcept { return state_.done(); }
   /// Runs f(args...), a function or one that gives a task, unless that has been done. What it wrote
   /// is seen by whoever calls afterwards.
   template <class F, class... A>
-  task<> call(F f, A... args) {
+  task<> call(F&& f, A&&... args) {
+    static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+    return call_first<std::decay_t<F>, std::decay_t<A>...>(std::forward<F>(f),
+                                                           std::forward<A>(args)...);
+  }
+
+ private:
+  template <class F, class... A>
+  task<> call_first(F f, A... args) {
     if (done()) co_return;
-    const auto held = co_await running_.lock();
-    if (done()) co_return;
+    const auto held = co_await state_.in_turn().lock();
+    if (!state_.left_to_do()) co_return;
     if constexpr (requires { std::invoke(f, std::move(args)...).operator co_await(); }) {
       co_await std::invoke(f, std::move(args)...);
     } else {
       std::invoke(f, std::move(args)...);
     }
-    done_.store(true, WEFT_MUTATE("once.done.relaxed", order::release, order::relaxed));
+    state_.finish();
   }
 
- private:
-  template <class>
-  friend class once_cell;
-  mutex running_;
-  atomic<bool> done_{false};
+  detail::once_state state_;
 };
 
 template <class T>
@@ -57,28 +83,35 @@ class once_cell {
   once_cell() noexcept = default;
 
   /// nullptr if there is nothing yet. Threads: any
-  T* get() noexcept { return once_.done() ? &*value_ : nullptr; }
-  const T* get() const noexcept { return once_.done() ? &*value_ : nullptr; }
+  T* get() noexcept { return state_.done() ? &*value_ : nullptr; }
+  const T* get() const noexcept { return state_.done() ? &*value_ : nullptr; }
 
   /// The value; made from what f(args...) gives, a T or a task of one, if nobody has made it yet.
   template <class F, class... A>
-  task<T&> get_or_init(F f, A... args) {
-    if (once_.done()) co_return *value_;
-    const auto held = co_await once_.running_.lock();
-    if (once_.done()) co_return *value_;
+  task<T&> get_or_init(F&& f, A&&... args) {
+    static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+    return get_or_make<std::decay_t<F>, std::decay_t<A>...>(std::forward<F>(f),
+                                                            std::forward<A>(args)...);
+  }
+
+ private:
+  template <class F, class... A>
+  task<T&> get_or_make(F f, A... args) {
+    if (state_.done()) co_return *value_;
+    const auto held = co_await state_.in_turn().lock();
+    if (!state_.left_to_do()) co_return *value_;
     if constexpr (requires { std::invoke(f, std::move(args)...).operator co_await(); }) {
       auto made = co_await std::invoke(f, std::move(args)...);
       value_.emplace(std::move(made));
     } else {
       value_.emplace(std::invoke(f, std::move(args)...));
     }
-    once_.done_.store(true, order::release);
+    state_.finish();
     co_return *value_;
   }
 
- private:
-  once once_;
-  std::optional<T> value_;  // by who holds running_, until it is done
+  detail::once_state state_;
+  std::optional<T> value_;  // by who holds in_turn(), until it is done
 };
 
 }  // namespace weft

@@ -29,7 +29,7 @@ class semaphore {
   static constexpr std::size_t permits_max = wait_list::state_max >> 1;
 
   /// Waits for `n` permits, and takes them together.
-  [[nodiscard]] acquiring acquire(std::size_t n = 1) noexcept;
+  [[nodiscard("co_await it")]] acquiring acquire(std::size_t n = 1) noexcept;
   /// False: too few, or others wait for them.
   [[nodiscard]] bool try_acquire(std::size_t n = 1) noexcept;
   /// Gives `n` permits back, or adds new ones. Threads: any, whoever acquired them.
@@ -45,7 +45,8 @@ class semaphore {
   wait_list list_;  // its state: permits that nobody has
 };
 
-class [[nodiscard]] semaphore::acquiring final : public wait_list_operation<acquiring> {
+class [[nodiscard("co_await it")]] semaphore::acquiring final
+    : public wait_list_operation<acquiring> {
  public:
   acquiring(semaphore& from, std::size_t n) noexcept
       : wait_list_operation(from.list_), semaphore_(from), n_(n) {}
@@ -103,7 +104,7 @@ inline void semaphore::release(std::size_t n) noexcept {
 }
 
 /// Gives permits that were acquired back when it goes away.
-class [[nodiscard]] semaphore_guard {
+class [[nodiscard("it releases when it goes away: give it a name")]] semaphore_guard {
  public:
   explicit semaphore_guard(semaphore& acquired, std::size_t n = 1) noexcept
       : semaphore_(&acquired), n_(n) {}

@@ -36,11 +36,13 @@ class shared_mutex {
                 "a shared_mutex was destroyed while locked; let its guards go first");
   }
 
-  [[nodiscard]] locking<true> lock() noexcept;
-  [[nodiscard]] locking<false> lock_shared() noexcept;
+  [[nodiscard("co_await it")]] locking<true> lock() noexcept;
+  [[nodiscard("co_await it")]] locking<false> lock_shared() noexcept;
   /// Result: a guard that holds nothing if it would have had to wait.
-  [[nodiscard]] shared_mutex_guard<true> try_lock() noexcept;
-  [[nodiscard]] shared_mutex_guard<false> try_lock_shared() noexcept;
+  [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex_guard<true>
+  try_lock() noexcept;
+  [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex_guard<false>
+  try_lock_shared() noexcept;
 
  private:
   template <bool>
@@ -77,7 +79,7 @@ class shared_mutex::request : public wait_list::waiter {
 
 /// Holds a shared_mutex for one side, or nothing.
 template <bool Writes>
-class [[nodiscard]] shared_mutex_guard {
+class [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex_guard {
  public:
   shared_mutex_guard() noexcept = default;
   shared_mutex_guard(shared_mutex_guard&& other) noexcept
@@ -104,7 +106,7 @@ class [[nodiscard]] shared_mutex_guard {
 };
 
 template <bool Writes>
-class [[nodiscard]] shared_mutex::locking final
+class [[nodiscard("co_await it")]] shared_mutex::locking final
     : public wait_list_operation<locking<Writes>, shared_mutex::request> {
  public:
   explicit locking(shared_mutex& m) noexcept

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/base/result.hpp"
 #include "weft/task/promise.hpp"
 
 namespace weft {
@@ -30,6 +31,54 @@ decltype(auto) get_awaiter(A&& awaitable) {
 
 template <class A>
 using await_result_t = decltype(get_awaiter(std::declval<A>()).await_resume());
+
+/// What a combinator gives. It borrows its operands, which are gone after the expression that makes
+/// them: so it is awaited there, and nowhere else.
+template <class Awaiter>
+class [[nodiscard("co_await it")]] awaited_in_place {
+ public:
+  template <class... A>
+  explicit awaited_in_place(A&&... a) : inner_(std::forward<A>(a)...) {}
+  awaited_in_place(const awaited_in_place&) = delete;  // it borrows: co_await it where it is made
+  awaited_in_place& operator=(const awaited_in_place&) = delete;
+
+  /// By value: GCC 12 would copy an awaiter that it is given by reference.
+  class awaiter {
+    using given = decltype(std::declval<Awaiter&>().await_resume());
+
+   public:
+    explicit awaiter(Awaiter& inner) noexcept : inner_(inner) {}
+    bool await_ready() { return inner_.await_ready(); }
+    template <class P>
+    auto await_suspend(std::coroutine_handle<P> waiter) {
+      return inner_.await_suspend(waiter);
+    }
+    given await_resume() { return inner_.await_resume(); }
+    [[nodiscard(WEFT_RESULT_MESSAGE)]] given await_resume()
+      requires detail::is_result<given>
+    {
+      return inner_.await_resume();
+    }
+
+   private:
+    Awaiter& inner_;
+  };
+  awaiter operator co_await() && noexcept { return awaiter(inner_); }
+  void operator co_await() & = delete;  // it borrows: co_await it where it is made
+
+ private:
+  Awaiter inner_;
+};
+
+template <class>
+inline constexpr bool is_kept_combinator = false;
+template <class Awaiter>
+inline constexpr bool is_kept_combinator<awaited_in_place<Awaiter>&> = true;
+
+/// For a static_assert on an operand that is taken by reference and awaited as an rvalue.
+#define WEFT_KEPT_COMBINATOR_MESSAGE                                                        \
+  "what a combinator gives borrows its operands, and these are gone: make it here, in the " \
+  "same expression, or in a function that returns a task"
 
 /// The front of a fake frame. `Self` derives from it as its only base with state in front, and has
 /// `std::coroutine_handle<> resumed() noexcept`: what goes on when the inner awaitable has ended.

@@ -23,11 +23,6 @@ namespace weft {
 
 namespace detail {
 
-template <class>
-inline constexpr bool is_result = false;
-template <class T>
-inline constexpr bool is_result<std::expected<T, std::error_code>> = true;
-
 /// How to end a task of promise P early with an error; nullptr where it returns no result.
 using end_with_error = void (*)(promise_base&, std::error_code);
 template <class P>
@@ -137,7 +132,7 @@ template <class A>
 [[nodiscard("co_await it")]] auto ok(
     A&& awaitable WEFT_LIFETIMEBOUND,
     std::source_location raised = std::source_location::current()) {
-  return detail::ok_await<A&&>(std::forward<A>(awaitable), raised);
+  return awaited_in_place<detail::ok_await<A&&>>(std::forward<A>(awaitable), raised);
 }
 
 }  // namespace weft

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "weft/base/assert.hpp"
+#include "weft/base/result.hpp"
 #include "weft/task/promise.hpp"
 
 namespace weft {
@@ -225,7 +226,7 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   /// None: a place for a combinator to make one in.
   task() noexcept : frame_(nullptr) {}
   explicit operator bool() const noexcept { return frame_ != nullptr; }
-  task(const task&) = delete;
+  task(const task&) = delete;  // it stays where it was made: co_await f(x) there, or spawn(f, x)
   task& operator=(const task&) = delete;
   ~task() {
     if (frame_ != nullptr) promise_base::destroy(frame_);
@@ -244,6 +245,11 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
       return frame_;
     }
     T await_resume() { return frame_.promise().slot.take(); }
+    [[nodiscard(WEFT_RESULT_MESSAGE)]] T await_resume()
+      requires detail::is_result<T>
+    {
+      return frame_.promise().slot.take();
+    }
 
    private:
     std::coroutine_handle<promise_type> frame_;

@@ -79,7 +79,7 @@ class catch_stop_await final : private relay<catch_stop_await<A>>,
 /// awaitable without a value, an empty std::monostate stands for "it ended".)
 template <class A>
 [[nodiscard("co_await it")]] auto catch_stop(A&& awaitable WEFT_LIFETIMEBOUND) {
-  return detail::catch_stop_await<A&&>(std::forward<A>(awaitable));
+  return awaited_in_place<detail::catch_stop_await<A&&>>(std::forward<A>(awaitable));
 }
 
 }  // namespace weft

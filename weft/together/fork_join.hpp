@@ -30,6 +30,7 @@
 #include <utility>
 #include <variant>
 
+#include "weft/base/safe_callable.hpp"
 #include "weft/task/awaiter.hpp"
 #include "weft/task/fork.hpp"
 #include "weft/task/task.hpp"
@@ -316,6 +317,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
 /// See the top of the file.
 template <class... F>
 [[nodiscard("co_await it")]] auto fork_join(F&&... f WEFT_LIFETIMEBOUND) {
+  static_assert((safe_in_await<F> && ...), WEFT_SAFE_IN_AWAIT_MESSAGE);
   return detail::fork_join_await<std::index_sequence_for<F...>, std::remove_reference_t<F>...>(
       f...);
 }

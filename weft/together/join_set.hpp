@@ -154,12 +154,12 @@ class join_set {
   /// Runs f(args...) beside the caller. f and args are copied (or moved) into the job. Does nothing once
   /// the block is to stop. f returns a task<T> or a T.
   template <class F, class... A>
-    requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+    requires spawnable<F, A...>
   void spawn(F&& f, A&&... args) {
     spawn(spawn_options{}, std::forward<F>(f), std::forward<A>(args)...);
   }
   template <class F, class... A>
-    requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+    requires spawnable<F, A...>
   void spawn(spawn_options options, F&& f, A&&... args) {
     static_assert(std::is_same_v<detail::spawned_value_t<F, A...>, T>,
                   "join_set<T>::spawn(): the function gives something else than T");
@@ -175,6 +175,13 @@ class join_set {
       queue_.deliver(n);
       throw;
     }
+  }
+
+  /// Only here to refuse, with advice.
+  template <class F, class... A>
+    requires(!detail::can_spawn<F, A...>)
+  void spawn(F&&, A&&...) {
+    detail::explain_spawn<F, A...>();
   }
 
   class next_awaiter final : public awaitable_operation<next_awaiter, detail::join_next> {
@@ -224,10 +231,11 @@ class join_set_await final : public scope_await_base<join_set_await<T, F>, join_
 }  // namespace detail
 
 /// See the top of the file. `body` takes a join_set<T>& and returns a task.
-template <class T, safe_in_await F>
+template <class T, class F>
   requires std::invocable<std::remove_reference_t<F>&, join_set<T>&>
 [[nodiscard("co_await it")]] auto with_join_set(F&& body WEFT_LIFETIMEBOUND) {
-  return detail::join_set_await<T, std::remove_reference_t<F>>(body);
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+  return awaited_in_place<detail::join_set_await<T, std::remove_reference_t<F>>>(body);
 }
 
 }  // namespace weft

@@ -413,24 +413,28 @@ template <class R>
 concept divisible_range = std::ranges::random_access_range<R> && std::ranges::sized_range<R>;
 
 /// Calls f(element) for each element of the range. See the top of the file.
-template <divisible_range R, safe_in_await F>
+template <divisible_range R, class F>
   requires std::invocable<F&, std::ranges::range_reference_t<R>>
 [[nodiscard("co_await it")]] auto parallel_for(R&& range WEFT_LIFETIMEBOUND,
                                                F&& f WEFT_LIFETIMEBOUND, std::size_t grain = 0) {
-  return detail::parallel_await<std::remove_reference_t<R>, detail::loop_of_calls,
-                                std::remove_reference_t<F>>(range, f, grain);
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+  return awaited_in_place<detail::parallel_await<std::remove_reference_t<R>, detail::loop_of_calls,
+                                                 std::remove_reference_t<F>>>(range, f, grain);
 }
 
 /// init op f(first) op ... op f(last), in this order.
-template <divisible_range R, safe_in_await T, safe_in_await Op, safe_in_await F>
+template <divisible_range R, class T, class Op, class F>
   requires std::invocable<F&, std::ranges::range_reference_t<R>> &&
            std::constructible_from<std::decay_t<T>, detail::element_value_t<R, F>> &&
            std::is_invocable_r_v<std::decay_t<T>, Op&, std::decay_t<T>, std::decay_t<T>>
 [[nodiscard("co_await it")]] auto parallel_reduce(R&& range WEFT_LIFETIMEBOUND, T&& init,
                                                   Op&& op WEFT_LIFETIMEBOUND,
                                                   F&& f WEFT_LIFETIMEBOUND, std::size_t grain = 0) {
+  static_assert(safe_in_await<T> && safe_in_await<Op> && safe_in_await<F>,
+                WEFT_SAFE_IN_AWAIT_MESSAGE);
   using kind = detail::loop_of_values<std::decay_t<T>, std::remove_reference_t<Op>>;
-  return detail::parallel_await<std::remove_reference_t<R>, kind, std::remove_reference_t<F>>(
+  return awaited_in_place<
+      detail::parallel_await<std::remove_reference_t<R>, kind, std::remove_reference_t<F>>>(
       range, f, grain, std::forward<T>(init), op);
 }
 

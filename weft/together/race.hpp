@@ -102,15 +102,23 @@ class race_range_await final : private parts_of_range<R, F> {
 template <class... A>
   requires(sizeof...(A) != 0 && (detail::can_be_awaited<A &&> && ...))
 [[nodiscard("co_await it")]] auto race(A&&... awaitables WEFT_LIFETIMEBOUND) {
-  return detail::race_await<std::index_sequence_for<A...>, A&&...>(std::forward<A>(awaitables)...);
+  return awaited_in_place<detail::race_await<std::index_sequence_for<A...>, A&&...>>(
+      std::forward<A>(awaitables)...);
 }
 
 /// The first of f(element), for each element of the range, which must not be empty.
-template <class R, safe_in_await F>
-  requires(std::ranges::forward_range<R> && !detail::can_be_awaited<R &&> &&
-           std::invocable<F&, std::ranges::range_reference_t<R>>)
+template <class R, class F>
+  requires detail::range_and_function<R, F>
 [[nodiscard("co_await it")]] auto race(R&& range WEFT_LIFETIMEBOUND, F&& f WEFT_LIFETIMEBOUND) {
-  return detail::race_range_await<std::remove_reference_t<R>, std::remove_reference_t<F>>(range, f);
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+  return awaited_in_place<
+      detail::race_range_await<std::remove_reference_t<R>, std::remove_reference_t<F>>>(range, f);
+}
+/// Only here to refuse, with advice.
+template <class... A>
+  requires(!detail::are_operands<A...>)
+void race(A&&...) {
+  detail::explain_operands<A...>();
 }
 
 }  // namespace weft

@@ -51,6 +51,7 @@
 #include "weft/task/ok.hpp"
 #include "weft/task/root.hpp"
 #include "weft/task/spawn_options.hpp"
+#include "weft/task/spawnable.hpp"
 #include "weft/together/child_group.hpp"
 #include "weft/together/timeout.hpp"
 
@@ -372,18 +373,24 @@ class scope_ref {
   /// Runs f(args...) beside the caller, as a child. f and args are copied (or moved) into it. Does
   /// nothing once the scope is to stop. f returns a task or a value.
   template <class F, class... A>
-    requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+    requires spawnable<F, A...>
   void spawn(F&& f, A&&... args) const {
     if (stop_requested()) return;
     detail::spawn_child(*scope_, detail::tells_scope(), spawn_options{}, std::forward<F>(f),
                         std::forward<A>(args)...);
   }
   template <class F, class... A>
-    requires std::invocable<std::decay_t<F>&, std::decay_t<A>...>
+    requires spawnable<F, A...>
   void spawn(spawn_options options, F&& f, A&&... args) const {
     if (stop_requested()) return;
     detail::spawn_child(*scope_, detail::tells_scope(), options, std::forward<F>(f),
                         std::forward<A>(args)...);
+  }
+  /// Only here to refuse, with advice.
+  template <class F, class... A>
+    requires(!detail::can_spawn<F, A...>)
+  void spawn(F&&, A&&...) const {
+    detail::explain_spawn<F, A...>();
   }
   /// The children and the body are to end. Does not wait. Who calls it goes on until its next await.
   void stop() const noexcept { scope_->stop(); }
@@ -581,19 +588,31 @@ class on_exit_await final {
 template <class F>
 concept scope_body = std::invocable<F&, scope_ref> && is_task<std::invoke_result_t<F&, scope_ref>>;
 
+template <class F>
+constexpr void require_scope_body() {
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+  static_assert(scope_body<std::remove_reference_t<F>>,
+                "scope(): the body takes a scope_ref and returns a task: "
+                "[&](scope_ref s) -> task<> { ... }");
+}
+
 }  // namespace detail
 
 /// See the top of the file. `body` takes a scope_ref and returns a task.
-template <safe_in_await F>
-  requires detail::scope_body<std::remove_reference_t<F>>
+template <class F>
 [[nodiscard("co_await it")]] auto scope(F&& body WEFT_LIFETIMEBOUND) {
-  return detail::scope_await<std::remove_reference_t<F>>(body);
+  detail::require_scope_body<F>();
+  if constexpr (detail::scope_body<std::remove_reference_t<F>>) {
+    return awaited_in_place<detail::scope_await<std::remove_reference_t<F>>>(body);
+  }
 }
 /// The same with a time limit, or with a place for all failures. Gives a weft::result.
-template <safe_in_await F>
-  requires detail::scope_body<std::remove_reference_t<F>>
+template <class F>
 [[nodiscard("co_await it")]] auto scope(scope_options options, F&& body WEFT_LIFETIMEBOUND) {
-  return detail::scope_with_options<std::remove_reference_t<F>>(options, body);
+  detail::require_scope_body<F>();
+  if constexpr (detail::scope_body<std::remove_reference_t<F>>) {
+    return awaited_in_place<detail::scope_with_options<std::remove_reference_t<F>>>(options, body);
+  }
 }
 
 /// Registers asynchronous clean-up with the scope whose body or child the calling job is: f() runs,
@@ -605,9 +624,10 @@ template <safe_in_await F>
 /// Errors  an exception of f counts as a failure of the scope
 /// Note    clean-up may not spawn into the scope that has ended; it may open one of its own.
 ///         A branch of when_all, race or timeout is a job of its own: call s.on_exit() there
-template <safe_in_await F>
+template <class F>
 [[nodiscard("co_await it")]] auto on_exit(F&& f WEFT_LIFETIMEBOUND) {
-  return detail::on_exit_await<F&&>(std::forward<F>(f));
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+  return awaited_in_place<detail::on_exit_await<F&&>>(std::forward<F>(f));
 }
 
 }  // namespace weft

@@ -58,7 +58,7 @@ class shield_await final : private relay<shield_await<A>> {
 /// See the top of the file.
 template <class A>
 [[nodiscard("co_await it")]] auto shield(A&& awaitable WEFT_LIFETIMEBOUND) {
-  return detail::shield_await<A&&>(std::forward<A>(awaitable));
+  return awaited_in_place<detail::shield_await<A&&>>(std::forward<A>(awaitable));
 }
 
 }  // namespace weft

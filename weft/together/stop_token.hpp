@@ -276,7 +276,8 @@ class with_stop_await final {
 template <class A>
 [[nodiscard("co_await it")]] auto with_stop(const stop_token& token,
                                             A&& awaitable WEFT_LIFETIMEBOUND) {
-  return detail::with_stop_await<std::remove_reference_t<A>>(token, awaitable);
+  static_assert(!is_kept_combinator<A>, WEFT_KEPT_COMBINATOR_MESSAGE);
+  return awaited_in_place<detail::with_stop_await<std::remove_reference_t<A>>>(token, awaitable);
 }
 
 }  // namespace weft

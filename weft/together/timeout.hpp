@@ -79,9 +79,7 @@ class timeout_await final {
     ~operation_of() {
       if (!launched()) branch_.discard();  // never ran, nobody knows it
     }
-    std::coroutine_handle<> start(promise_base& waiter) noexcept {
-      return start_branch(waiter);
-    }
+    std::coroutine_handle<> start(promise_base& waiter) noexcept { return start_branch(waiter); }
     using timeout_operation::launched;
     using timeout_operation::timed_out;
 
@@ -135,15 +133,18 @@ class timeout_await final {
 template <class Rep, class Period, class A>
 [[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d,
                                           A&& awaitable WEFT_LIFETIMEBOUND) {
-  return detail::timeout_await<std::remove_reference_t<A>>(awaitable, true, from_chrono(d));
+  static_assert(!is_kept_combinator<A>, WEFT_KEPT_COMBINATOR_MESSAGE);
+  return awaited_in_place<detail::timeout_await<std::remove_reference_t<A>>>(awaitable, true,
+                                                                             from_chrono(d));
 }
 
 /// Awaits `awaitable` until `moment` of the monotonic clock.
 template <class A>
 [[nodiscard("co_await it")]] auto deadline(std::chrono::steady_clock::time_point moment,
                                            A&& awaitable WEFT_LIFETIMEBOUND) {
-  return detail::timeout_await<std::remove_reference_t<A>>(awaitable, false,
-                                                           from_chrono(moment.time_since_epoch()));
+  static_assert(!is_kept_combinator<A>, WEFT_KEPT_COMBINATOR_MESSAGE);
+  return awaited_in_place<detail::timeout_await<std::remove_reference_t<A>>>(
+      awaitable, false, from_chrono(moment.time_since_epoch()));
 }
 
 }  // namespace weft

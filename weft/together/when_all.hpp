@@ -49,6 +49,27 @@ concept can_be_awaited = requires(A&& a) {
   { get_awaiter(std::forward<A>(a)).await_ready() } -> std::convertible_to<bool>;
 };
 
+template <class R, class F>
+concept range_and_function = std::ranges::forward_range<R> && !can_be_awaited<R&&> &&
+                             std::invocable<F&, std::ranges::range_reference_t<R>>;
+
+/// Of when_all() and race().
+template <class... A>
+inline constexpr bool are_operands = (can_be_awaited<A&&> && ...);
+template <class R, class F>
+inline constexpr bool are_operands<R, F> =
+    (can_be_awaited<R&&> && can_be_awaited<F&&>) || range_and_function<R, F>;
+
+/// For one that is only there to refuse. Fails to compile.
+template <class... A>
+constexpr void explain_operands() {
+  static_assert(!(can_be_awaited<std::remove_reference_t<A>&&> && ...),
+                "an operand that has a name: a task, and what a combinator gives, are made where "
+                "they are awaited: when_all(f(x), g(y))");
+  static_assert((can_be_awaited<std::remove_reference_t<A>&&> && ...),
+                "the operands are awaitables, or a forward range and a function of its elements");
+}
+
 template <std::size_t I, class A>
 class indexed_part : public branch_part<A> {
  public:
@@ -209,17 +230,24 @@ class when_all_range_await final : private parts_of_range<R, F> {
 template <class... A>
   requires(detail::can_be_awaited<A &&> && ...)
 [[nodiscard("co_await it")]] auto when_all(A&&... awaitables WEFT_LIFETIMEBOUND) {
-  return detail::when_all_await<std::index_sequence_for<A...>, A&&...>(
+  return awaited_in_place<detail::when_all_await<std::index_sequence_for<A...>, A&&...>>(
       std::forward<A>(awaitables)...);
 }
 
 /// Awaits f(element) for each element of the range, all at the same time.
-template <class R, safe_in_await F>
-  requires(std::ranges::forward_range<R> && !detail::can_be_awaited<R &&> &&
-           std::invocable<F&, std::ranges::range_reference_t<R>>)
+template <class R, class F>
+  requires detail::range_and_function<R, F>
 [[nodiscard("co_await it")]] auto when_all(R&& range WEFT_LIFETIMEBOUND, F&& f WEFT_LIFETIMEBOUND) {
-  return detail::when_all_range_await<std::remove_reference_t<R>, std::remove_reference_t<F>>(range,
-                                                                                              f);
+  static_assert(safe_in_await<F>, WEFT_SAFE_IN_AWAIT_MESSAGE);
+  return awaited_in_place<
+      detail::when_all_range_await<std::remove_reference_t<R>, std::remove_reference_t<F>>>(range,
+                                                                                            f);
+}
+/// Only here to refuse, with advice.
+template <class... A>
+  requires(!detail::are_operands<A...>)
+void when_all(A&&...) {
+  detail::explain_operands<A...>();
 }
 
 }  // namespace weft

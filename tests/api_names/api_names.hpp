@@ -1,0 +1,45 @@
+// api_names: every name of the public interface that exists, in the form that programs may rely on.
+// What does not exist yet is in the table of main.cpp. When it comes, its row becomes 1 here and in the
+// same change the code behind the switch compiles and runs.
+#pragma once
+
+#include <weft/weft.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+// not yet: 0
+#define HAS_VALUE_MEMBER 0     // op.value() throws weft::error; there is weft::value(op)
+#define HAS_PREEMPT_AFTER 0    // runtime_options::preempt_after
+#define HAS_FIBER_STACK 0      // runtime_options::fiber_stack, spawn_options::stack
+#define HAS_OTHER_DRIVERS 0    // driver::poll, kqueue, iocp
+#define HAS_INTERVAL 0         // class interval
+#define HAS_WORKER_THREAD 0    // class worker_thread
+#define HAS_TASK_LOCAL 0       // class task_local
+#define HAS_THIS_TASK_TOKEN 0  // this_task::stop_token(), backtrace()
+#define HAS_SELECT 0           // select(a, b, ...)
+#define HAS_THEN 0             // then, and_then, or_else
+#define HAS_JUST 0             // just, never
+#define HAS_RETRY 0            // retry(policy, f)
+#define HAS_STREAM 0           // stream<T>
+#define HAS_RATE_LIMITER 0     // rate_limiter
+#define HAS_BROADCAST 0        // broadcast<T>(capacity)
+#define HAS_WATCH 0            // watch<T>(initial)
+#define HAS_MESSAGE_QUEUE 0    // message_queue<T>(capacity, overflow)
+#define HAS_FUTEX 0            // futex_wait, futex_wake
+#define HAS_SHARED_MEMORY 0    // shared_semaphore, shared_queue
+
+#define CHECK(condition)                                                           \
+  do {                                                                             \
+    if (!(condition)) {                                                            \
+      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                \
+    }                                                                              \
+  } while (false)
+
+weft::task<> errors();
+weft::task<> tasks();
+weft::task<> together();
+weft::task<> synchronisation();
+weft::task<> channels();
+void runtimes();

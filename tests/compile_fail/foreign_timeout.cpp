@@ -1,0 +1,27 @@
+// refused: can be awaited in a weft::task
+// A coroutine of another library cannot await what weft schedules.
+#include "common.hpp"
+
+class foreign {
+ public:
+  class promise_type {
+   public:
+    foreign get_return_object() { return foreign(); }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() {}
+  };
+};
+
+#ifdef WRONG
+foreign f() {
+  const auto n = co_await weft::timeout(1s, answer(1));
+  use(n);
+}
+#else
+weft::task<> f() {
+  const auto n = co_await weft::timeout(1s, answer(1));
+  use(n);
+}
+#endif

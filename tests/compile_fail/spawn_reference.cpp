@@ -1,0 +1,15 @@
+// refused: pass std::ref\(x\) where a scope guarantees the lifetime of x
+// spawn() copies its arguments, so a function that writes through a reference would write to the copy.
+#include "common.hpp"
+
+#ifdef WRONG
+void f() {
+  int n = 0;
+  weft::spawn(by_reference, n).detach();
+}
+#else
+void f() {
+  static int n = 0;
+  weft::spawn(by_reference, std::ref(n)).detach();
+}
+#endif
