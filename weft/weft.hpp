@@ -42,5 +42,8 @@
 #include "weft/together/select.hpp"
 #include "weft/together/shield.hpp"
 #include "weft/together/stop_token.hpp"
+#include "weft/together/stream.hpp"
+#include "weft/together/stream_beside.hpp"
+#include "weft/together/stream_operators.hpp"
 #include "weft/together/timeout.hpp"
 #include "weft/together/when_all.hpp"

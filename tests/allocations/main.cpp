@@ -238,6 +238,68 @@ weft::task<> calls(rounds& r) {
   }
 }
 
+weft::stream<count> numbers() {
+  for (count i = 0;; i++) co_yield i;
+}
+weft::task<> stream(rounds& r) {
+  auto s = numbers();
+  count expected = 0;
+  while (r.next()) {
+    for (count i = 0; i < r.n; i++) {
+      const auto got = co_await s.next();
+      if (got != expected++) wrong("stream");
+    }
+  }
+}
+/// Frames, too: a chain is made for each ten elements.
+weft::task<> stream_chain(rounds& r) {
+  const auto even = [](count i) { return i % 2 == 0; };
+  const auto half = [](count i) { return i / 2; };
+  const auto itself = [](count i) { return number(static_cast<int>(i)); };
+  while (r.next()) {
+    for (count done = 0; done < r.n; done += 10) {
+      auto s = numbers().filter(even).map(half).map(itself).take(10);
+      for (int i = 0; i < 10; i++) {
+        const auto got = co_await s.next();
+        if (got != i) wrong("stream_chain");
+      }
+    }
+  }
+}
+weft::task<> stream_timeout(rounds& r) {
+  auto s = numbers().timeout(std::chrono::hours(1));
+  while (r.next()) {
+    for (count i = 0; i < r.n; i++) {
+      const auto got = co_await s.next();
+      if (!got || !*got) wrong("stream_timeout");
+    }
+  }
+}
+weft::task<> stream_merge(rounds& r) {
+  co_await weft::scope([&](weft::scope_ref in) -> weft::task<> {
+    auto s = weft::merge(in, numbers(), numbers());
+    while (r.next()) {
+      for (count i = 0; i < r.n; i++) {
+        const auto got = co_await s.next();
+        if (!got) wrong("stream_merge");
+      }
+    }
+  });
+}
+weft::task<> stream_buffered(rounds& r) {
+  const auto itself = [](count i) { return number(static_cast<int>(i)); };
+  co_await weft::scope([&](weft::scope_ref in) -> weft::task<> {
+    auto s = numbers().buffered(in, 8, itself);
+    int expected = 0;
+    while (r.next()) {
+      for (count i = 0; i < r.n; i++) {
+        const auto got = co_await s.next();
+        if (got != expected++) wrong("stream_buffered");
+      }
+    }
+  });
+}
+
 #if HAS_CHANNEL
 weft::task<> echo(weft::receiver<count> from, weft::sender<count> to) {
   for (;;) {
@@ -373,6 +435,11 @@ constexpr row rows[] = {
     {"timeout", timeout, 20'000},
     {"wake", wake, 50'000},
     {"mutex", mutex, 20'000},
+    {"stream", stream, 100'000},
+    {"stream_chain", stream_chain, 20'000},
+    {"stream_timeout", stream_timeout, 20'000},
+    {"stream_merge", stream_merge, 20'000},
+    {"stream_buffered", stream_buffered, 20'000},
 #if HAS_CHANNEL
     {"channel", channel, 50'000},
     {"broadcast", broadcast, 50'000},

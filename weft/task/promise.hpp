@@ -69,6 +69,8 @@ class promise_base {
   /// Destroys a frame that is suspended, or frees what a stop has left of it. By its owner. Not by
   /// coroutine_handle::destroy(): Clang may know which function that is, and not look at the frame.
   static void destroy(void* frame) noexcept { (*destroyer(frame))(frame); }
+  /// A stop has destroyed it, and only its memory is left.
+  static bool is_gone(void* frame) noexcept { return *destroyer(frame) == &free_rest; }
 
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
   static void operator delete(void* frame, std::size_t bytes) noexcept {
