@@ -1,7 +1,7 @@
 # The layers and what is found in their folders. The order is the one of ARCHITECTURE.md; which may
 # include which is checked by tools/check_layers.py, not by CMake.
 set(WEFT_LAYERS
-    base os queue timer fiber task sync channel together io runtime net dns fs process signal tty
+    base os queue timer fiber task sync channel together io runtime shared net dns fs process signal tty
     tls http observe sim testing)
 
 # Sets <out> to the files of <layer> of one kind: source, test, stress, model, fuzz, bench.

@@ -165,6 +165,8 @@ attempt try_call(io_operation& op) noexcept {
       return try_poll(op, POLLIN | POLLRDHUP);
     case io_code::wait_writable:
       return try_poll(op, POLLOUT);
+    case io_code::futex_wait:  // never comes here: it is no call that could be tried
+      break;
   }
   return answered(op, -ENOSYS);
 }

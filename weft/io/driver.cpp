@@ -40,6 +40,8 @@ const char* io_operation::what() const noexcept {
       return "wait readable";
     case io_code::wait_writable:
       return "wait writable";
+    case io_code::futex_wait:
+      return "futex wait";
   }
   return "io";
 }

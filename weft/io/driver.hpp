@@ -21,6 +21,7 @@
 
 #include "weft/base/result.hpp"
 #include "weft/os/fd.hpp"
+#include "weft/os/futex.hpp"
 #include "weft/os/socket.hpp"
 #include "weft/task/promise.hpp"
 
@@ -36,6 +37,7 @@ enum class io_code : std::uint8_t {
   send_vector,    // from parts[0, part_count), once; answer: bytes
   wait_readable,  // answer: 0 when a read would not block
   wait_writable,  // answer: 0 when a write would not block
+  futex_wait,     // see io_operation::waits_for_futex; answer: one of answer_futex_..
 };
 
 /// One part of a gathered write; layout of struct iovec.
@@ -90,7 +92,23 @@ class io_operation : public operation {
   /// said that nothing happened, so it ends as completed, with this.
   static constexpr std::int64_t answer_interrupted = INT64_MIN;
 
-  void withdraw() noexcept final;
+  /// As a futex_wait, whose fields those of I/O are: until `word` is woken, if it holds `expected`.
+  static constexpr std::int64_t answer_futex_woken = 0;
+  static constexpr std::int64_t answer_futex_changed = 1;  // or for no reason
+  static constexpr std::int64_t answer_futex_timed_out = 2;
+  void waits_for_futex(std::uint32_t* word, std::uint32_t expected, futex_scope scope) noexcept {
+    code = io_code::futex_wait;
+    buffer = word;
+    length = expected;
+    part_count = static_cast<std::uint32_t>(scope);
+  }
+  std::uint32_t* futex_word() const noexcept { return static_cast<std::uint32_t*>(buffer); }
+  std::uint32_t futex_expected() const noexcept { return static_cast<std::uint32_t>(length); }
+  weft::futex_scope scope_of_futex() const noexcept {
+    return static_cast<weft::futex_scope>(part_count);
+  }
+
+  void withdraw() noexcept override;
   const char* what() const noexcept final;
 
   // The driver's own.

@@ -61,6 +61,8 @@ bool is_writing(io_code code) noexcept {
     case io_code::send_vector:
     case io_code::wait_writable:
       return true;
+    case io_code::futex_wait:
+      break;
   }
   return false;
 }
@@ -166,6 +168,7 @@ submitted epoll_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   const job& owner = *waiter.owner();
   if (owner.stop_requested() && !owner.shielded()) return submitted::stopped;
   op.at = this;
+  if (op.code == io_code::futex_wait) return futexes_.submit(op, waiter);
   op.moved = 0;
   if (op.handle->state() == nullptr) {  // closed, or moved from
     WEFT_ASSERT(op.handle->fd() < 0,
@@ -188,6 +191,7 @@ submitted epoll_driver::submit(io_operation& op, promise_base& waiter) noexcept 
 }
 
 void epoll_driver::withdraw(io_operation& op) noexcept {
+  if (op.code == io_code::futex_wait) return futexes_.withdraw(op);
   switch (word_of(op).withdraw(op)) {
     case readiness::withdraw_result::taken:
       end_stopped(op);

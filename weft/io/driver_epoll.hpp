@@ -5,9 +5,11 @@
 //                 had to wait, once, for both directions, edge-triggered, until it is closed; what
 //                 never waits is never registered
 //   Cost          an operation that is ready: its system call; one that waits: only the tries
+//   Futexes       have nothing to do with epoll: futex_waiters.hpp
 //   Protocol      source.hpp
 #pragma once
 
+#include "weft/io/futex_waiters.hpp"
 #include "weft/io/source.hpp"
 
 namespace weft::io {
@@ -43,6 +45,7 @@ class epoll_driver final : public driver {
   atomic<long> watched_{0};          // sources whose home this is
   io_operation* backlog_ = nullptr;  // held, moved their share; oldest first
   io_operation** backlog_end_ = &backlog_;
+  futex_waiters futexes_;
 };
 
 }  // namespace weft::io

@@ -24,6 +24,13 @@
 //   has ended; the operation is started again.
 //   EAGAIN is said by older kernels for non-blocking sockets: a poll for the direction comes first
 //   then.
+// Futexes
+//   A futex wait is an entry like any other; a wake makes its completion, a cancel takes it out of the
+//   kernel's list or finds it woken, and then the wake has arrived here and completes it.
+//   A private wait in the ring of a process that has had no thread but its first one is never woken
+//   once it has a second one: private words get a table of their own then, and waits in rings are left
+//   in the old one (seen on 6.18). So a thread comes and goes before the first of a driver.
+//   Before Linux 6.7 the ring says EINVAL, in round_trip(): then futexes_ waits.
 // Rejected: SINGLE_ISSUER and DEFER_TASKRUN (0-12 % faster here, but completions of a ring that is
 // handed over would never come); MSG_WAITALL for `whole` (hides an error behind the bytes before
 // it); linked time-outs (a timeout is a stop from the timer, like any other).
@@ -50,11 +57,18 @@ namespace {
 constexpr std::uint64_t tag_bell = 1;
 constexpr std::uint64_t tag_cancel = 2;
 constexpr std::uint64_t tag_probe = 3;
+constexpr std::uint64_t tag_probe_futex = 4;
 
 constexpr std::int64_t probe_timeout_ns = 1'000'000'000;
 constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel has no memory for a request
 constexpr std::size_t bytes_max = std::size_t{1} << 30;  // of one request
 constexpr std::uint32_t parts_max = 1024;                // of one request (UIO_MAXIOV)
+
+// Of Linux 6.7; headers may be older.
+constexpr std::uint8_t opcode_futex_wait = 51;
+constexpr int futex2_u32 = 2;
+constexpr int futex2_private = 128;
+constexpr std::uint64_t futex_match_any = 0xffff'ffff;
 
 std::uint64_t tag_of(const io_operation& op) noexcept {
   return reinterpret_cast<std::uint64_t>(&op);
@@ -65,6 +79,15 @@ void fill_poll(io_uring_sqe& e, int fd, unsigned events) noexcept {
   e.fd = fd;
   if constexpr (std::endian::native == std::endian::big) events = events << 16 | events >> 16;
   e.poll32_events = events;
+}
+
+void fill_futex_wait(io_uring_sqe& e, std::uint32_t* word, std::uint32_t expected,
+                     futex_scope scope) noexcept {
+  e.opcode = opcode_futex_wait;
+  e.fd = futex2_u32 | (scope == futex_scope::process_private ? futex2_private : 0);
+  e.addr = reinterpret_cast<std::uint64_t>(word);
+  e.off = expected;
+  e.addr3 = futex_match_any;
 }
 
 unsigned poll_events(io_code code) noexcept {
@@ -78,6 +101,8 @@ unsigned poll_events(io_code code) noexcept {
     case io_code::send_vector:
     case io_code::wait_writable:
       return POLLOUT;
+    case io_code::futex_wait:
+      break;
   }
   return 0;
 }
@@ -116,9 +141,17 @@ bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
   io_uring_sqe& nop = ring_.next_entry();
   nop.opcode = IORING_OP_NOP;
   nop.user_data = tag_probe;
-  int error = ring_.enter(1, 1, probe_timeout_ns);
+  std::uint32_t word = 1;  // does not hold 0, so that the wait is over at once
+  io_uring_sqe& wait = ring_.next_entry();
+  fill_futex_wait(wait, &word, 0, futex_scope::process_private);
+  wait.user_data = tag_probe_futex;
+  int error = ring_.enter(2, 2, probe_timeout_ns);
   bool came_back = false;
   ring_.reap([&](std::uint64_t tag, int res, unsigned) {
+    if (tag == tag_probe_futex) {
+      ring_waits_for_futexes_ = res == -EAGAIN;
+      return;
+    }
     came_back = came_back || tag == tag_probe;
     if (res < 0) error = res;
   });
@@ -137,6 +170,10 @@ submitted uring_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   job& owner = *waiter.owner();
   if (owner.stop_requested() && !owner.shielded()) return submitted::stopped;
   op.at = this;
+  if (op.code == io_code::futex_wait) {
+    if (!ring_waits_for_futexes_) return futexes_.submit(op, waiter);
+    if (op.scope_of_futex() == futex_scope::process_private && !has_had_a_thread_) have_a_thread();
+  }
   op.moved = 0;
   op.polls_first = false;
   withdrawals::prepare(op);
@@ -146,7 +183,16 @@ submitted uring_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   return submitted::pending;
 }
 
+/// If the system refuses one there is none to come either, and whoever wakes is the process's first.
+void uring_driver::have_a_thread() noexcept {
+  auto started = os::thread::start("weft futex", 0, [](void*) {}, nullptr);
+  if (!started) return;
+  started->join();
+  has_had_a_thread_ = true;
+}
+
 void uring_driver::withdraw(io_operation& op) noexcept {
+  if (op.code == io_code::futex_wait && !ring_waits_for_futexes_) return futexes_.withdraw(op);
   if (asked_.ask(op) == withdrawals::ask_result::queued) wake();
 }
 
@@ -166,6 +212,9 @@ void uring_driver::issue(io_operation& op) noexcept {
 
 void uring_driver::fill(io_uring_sqe& e, io_operation& op) noexcept {
   e.user_data = tag_of(op);
+  if (op.code == io_code::futex_wait) {
+    return fill_futex_wait(e, op.futex_word(), op.futex_expected(), op.scope_of_futex());
+  }
   e.fd = op.handle->fd();
   if (op.polls_first) {
     fill_poll(e, e.fd, poll_events(op.code));
@@ -199,6 +248,8 @@ void uring_driver::fill(io_uring_sqe& e, io_operation& op) noexcept {
     case io_code::wait_readable:
     case io_code::wait_writable:
       fill_poll(e, e.fd, poll_events(op.code));
+      return;
+    case io_code::futex_wait:
       return;
   }
 }
@@ -247,6 +298,11 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
       if (asked) return end(op, true);
       return issue(op);
     case -EAGAIN:
+      if (op.code == io_code::futex_wait) {
+        op.answer = io_operation::answer_futex_changed;
+        return end(op, false);
+      }
+      [[fallthrough]];
     case -EINPROGRESS:
     case -EALREADY:
       if (asked) return end(op, true);
@@ -276,6 +332,10 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
     case io_code::wait_readable:
     case io_code::wait_writable:
       if (res > 0) op.answer = 0;
+      break;
+    case io_code::futex_wait:
+      WEFT_ASSERT(res != -EFAULT, "a futex word was unmapped while somebody waited for it");
+      op.answer = res == 0 ? io_operation::answer_futex_woken : io_operation::answer_futex_changed;
       break;
   }
   end(op, false);

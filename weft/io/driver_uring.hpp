@@ -10,6 +10,7 @@
 
 #include "weft/base/intrusive_list.hpp"
 #include "weft/io/driver.hpp"
+#include "weft/io/futex_waiters.hpp"
 #include "weft/io/ring_uring.hpp"
 #include "weft/io/withdrawals.hpp"
 
@@ -46,6 +47,7 @@ class uring_driver final : public driver {
   void end(io_operation& op, bool stopped) noexcept;
   void end_now(io_operation& op, bool stopped) noexcept;
   void prepare() noexcept;
+  void have_a_thread() noexcept;
   void take_withdrawals() noexcept;
   void arm_bell() noexcept;
   void rang(int res, unsigned flags) noexcept;
@@ -63,6 +65,10 @@ class uring_driver final : public driver {
   atomic<std::uint32_t> rung_{0};  // a write to the bell is under way to wait()
   bool bell_armed_ = false;
   bool bell_multishot_ = true;  // one poll for many rings; not before Linux 5.13
+
+  bool ring_waits_for_futexes_ = false;  // else futexes_ does; not before Linux 6.7
+  bool has_had_a_thread_ = false;        // the process; see driver_uring.cpp, "Futexes"
+  futex_waiters futexes_;
 };
 
 }  // namespace weft::io
