@@ -31,9 +31,12 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
 }
 
 void promise_base::free_rest(void* frame) noexcept {
-  if (const std::size_t bytes = *static_cast<std::size_t*>(frame); bytes != 0) {
-    free_frame(frame, bytes);
-  }
+  const std::size_t bytes = *static_cast<std::size_t*>(frame);
+#if WEFT_MODEL  // has no frames, and no pool
+  WEFT_ASSERT(bytes == 0, "a model has a coroutine frame");
+#else
+  if (bytes != 0) free_frame(frame, bytes);
+#endif
 }
 
 std::coroutine_handle<> ready_at_once(operation& op, promise_base& waiter) noexcept {
