@@ -6,9 +6,12 @@
 // schedule() comes from anywhere.
 #include "weft/runtime/block_on.hpp"
 
+#include <cstdlib>
+
 #include "weft/base/assert.hpp"
 #include "weft/base/time.hpp"
 #include "weft/os/futex.hpp"
+#include "weft/runtime/panic.hpp"
 #include "weft/task/current.hpp"
 
 namespace weft::detail {
@@ -35,6 +38,12 @@ bool thread_executor::retire(job& ended, bool (*hand_over)(job&) noexcept) noexc
   const bool answer = hand_over(ended);
   static_cast<void>(jobs_.retired(jobs_.of(0)));
   return answer;
+}
+
+void thread_executor::panicked(job& ended, std::exception_ptr error) noexcept {
+  if (jobs_.stopping() && is_end_of_stopped(error)) return;
+  print_panic(ended, error);
+  std::abort();
 }
 
 job* thread_executor::next() noexcept {

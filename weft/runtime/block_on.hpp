@@ -28,6 +28,8 @@ class thread_executor final : public scheduler {
   void schedule(job& ready, wake_kind why) noexcept override;
   void enlist(job& made) noexcept override;
   bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override;
+  /// There is no runtime whose options could say otherwise: it says which job, and aborts.
+  void panicked(job& ended, std::exception_ptr error) noexcept override;
   /// Runs what is ready, sleeping between, until `awaited` has ended; then stops what is left, and
   /// runs until all of it has ended, too.
   void run_until(join_state& awaited) noexcept;
@@ -50,7 +52,7 @@ auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
   detail::assert_not_a_worker();
   detail::thread_executor executor;
   auto& job = make_awaiting_job(executor, awaitable);
-  job.name = "block_on";
+  job.set_name("block_on");
   join_handle<T> handle(job);
   launch(job);
   executor.run_until(job.join);

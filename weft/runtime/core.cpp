@@ -10,6 +10,7 @@
 #include "weft/os/clock.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
+#include "weft/runtime/panic.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/task/current.hpp"
 
@@ -69,32 +70,6 @@ os::poll_set make_doorbell(const io::driver& driver) {
   if (auto added = made->add(driver.descriptor()); !added) throw error(added.error(), what);
   made->due_at(0);
   return std::move(*made);
-}
-
-/// What awaiting a job gives that was stopped.
-bool is_end_of_stopped(const std::exception_ptr& error) noexcept {
-  try {
-    std::rethrow_exception(error);
-  } catch (const weft::error& e) {
-    return e.code() == std::errc::operation_canceled;
-  } catch (...) {
-    return false;
-  }
-}
-
-void print_panic(const job& ended, const std::exception_ptr& error) noexcept {
-  const char* what = "an exception that is no std::exception";
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    what = e.what();
-    std::fprintf(stderr, "weft: job %llu '%s' ended by an exception that nobody joined: %s\n",
-                 static_cast<unsigned long long>(ended.id), ended.name, what);
-    return;
-  } catch (...) {
-  }
-  std::fprintf(stderr, "weft: job %llu '%s' ended by an exception that nobody joined: %s\n",
-               static_cast<unsigned long long>(ended.id), ended.name, what);
 }
 
 }  // namespace
@@ -322,7 +297,7 @@ void runtime_core::report_alive() noexcept {
                static_cast<unsigned long long>(jobs_.left()));
   jobs_.each([&lines](job& j) {
     if (++lines > lines_max) return;
-    std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id), j.name,
+    std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id), j.name(),
                  j.waiting_in() != nullptr ? "is suspended" : "is running or ready");
   });
   if (lines > lines_max) std::fprintf(stderr, "weft:   and %d more\n", lines - lines_max);

@@ -34,7 +34,7 @@ enum class pinning : std::uint8_t {
   numa,   // each to the CPUs of one node, the nodes in proportion to their CPUs
 };
 
-/// What happens to an exception of a job that nobody will join.
+/// What happens to an exception of a job that nobody will join: docs/guide/failures.md.
 enum class panic_policy : std::uint8_t {
   abort,  // say which job and what, and abort
   log,    // say it, and go on

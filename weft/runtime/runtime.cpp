@@ -160,14 +160,14 @@ std::uint64_t id() noexcept {
 }
 const char* name() noexcept {
   const job* const running = current_job();
-  return running != nullptr ? running->name : "";
+  return running != nullptr ? running->name() : "";
 }
 unsigned worker() noexcept {
   const detail::worker* const w = detail::current_worker();
   return w != nullptr ? w->index() : any_worker;
 }
 void set_name(const char* name) noexcept {
-  if (job* const running = current_job()) running->name = name;
+  if (job* const running = current_job()) running->set_name(name);
 }
 bool stop_requested() noexcept {
   const job* const running = current_job();

@@ -72,7 +72,7 @@ class runtime {
     using T = await_result_t<std::remove_reference_t<A>&&>;
     detail::assert_may_block_on(*core_);
     auto& job = make_awaiting_job(detail::scheduler_of(*core_), awaitable);
-    job.name = "block_on";
+    job.set_name("block_on");
     join_handle<T> handle(job);
     launch(job);
     detail::thread_join::wait(*core_, job);

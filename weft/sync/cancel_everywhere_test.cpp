@@ -15,6 +15,7 @@
 #include "weft/sync/mutex.hpp"
 #include "weft/sync/notify.hpp"
 #include "weft/sync/once.hpp"
+#include "weft/sync/rate_limiter.hpp"
 #include "weft/sync/semaphore.hpp"
 #include "weft/sync/shared_mutex.hpp"
 #include "weft/sync/sync_test_support.hpp"
@@ -38,6 +39,7 @@ struct place {
   once_cell<int> cell;
   barrier step{2};
   latch begun{2};
+  rate_limiter calls{1000, 2};
   bool ready = false;
 };
 
@@ -81,8 +83,18 @@ task<> arrives(place& p) {
   co_await p.step.arrive_and_wait();
 }
 
+task<> calls(place& p) { co_await p.calls.acquire(2); }
+/// Behind those: who is stopped while another job gets in line would be stopped under that line's lock,
+/// by the hook.
+task<> calls_twice(place& p) {
+  co_await sleep_for(milliseconds(1));
+  co_await p.calls.acquire(2);
+  co_await p.calls.acquire();
+}
+
 /// What is stopped: it takes its part in each, beside others, who must not be harmed.
 task<> scenario(place& p) {
+  co_await calls_twice(p);
   co_await holds_permits(p, 2);
   co_await locks(p);
   co_await reads(p);
@@ -96,6 +108,7 @@ task<> scenario(place& p) {
 /// They contend for everything, and must all end, whatever happens to the scenario.
 task<> others(place& p) {
   std::vector<join_handle<>> all;
+  for (int i = 0; i < 3; ++i) all.push_back(spawn(calls, std::ref(p)));
   for (int i = 0; i < 2; ++i) {
     all.push_back(spawn(holds_permits, std::ref(p), std::size_t{2}));
     all.push_back(spawn(locks, std::ref(p)));
@@ -132,6 +145,9 @@ task<> all_of_it() {
   EXPECT_EQ(p.permits.available(), 3u);
   EXPECT_FALSE(p.m.is_locked());
   EXPECT_TRUE(p.shared.try_lock());
+  co_await sleep_for(milliseconds(2));
+  EXPECT_EQ(p.calls.available(), 2u);
+  EXPECT_TRUE(p.calls.try_acquire(2)) << "nobody is in line";
   if (!ended) co_return;
   EXPECT_FALSE(p.turn.is_set());
   EXPECT_TRUE(p.begun.try_wait());

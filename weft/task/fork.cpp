@@ -29,7 +29,8 @@ constexpr std::uintptr_t taker_stopped = 1;  // alone, or beside the job that ca
 forked_job::forked_job(scheduler& home, const job_kind& kind, fork_branch& branch,
                        std::uint32_t bytes, const job& forking, where runs) noexcept
     : job(home, kind), branch_(branch), bytes_(bytes) {
-  name = "fork";
+  set_name("fork");
+  inherit_locals(forking);
   set_stopped_by_owner();
   if (runs == where::with_forking) {
     go_with(forking);

@@ -1,4 +1,4 @@
-// model-sources: weft/task/fork.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp
+// model-sources: weft/task/fork.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp weft/task/failures.cpp weft/base/result.cpp
 //
 // The meeting of a forking job and those who took its branches, under all schedules: the ends of the
 // branches, the wait for them, a stop of the forking job, a stop that comes before a branch began.

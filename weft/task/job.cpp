@@ -69,6 +69,13 @@ std::int64_t scheduler::now_ns() noexcept {
                    __FILE__, __LINE__);
 }
 
+#if WEFT_MODEL  // has no frame pool, and no task_local
+job::extra& job::make_extras() {
+  assertion_failed("make_extras", "a model's job has a task_local", __FILE__, __LINE__);
+}
+void job::free_extras() noexcept {}
+#endif
+
 void operation::finish(bool was_stopped) noexcept {
   if (was_stopped) word_ |= stopped;
   waiter().owner()->complete(*this);

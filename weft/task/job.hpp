@@ -16,6 +16,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/base/atomic.hpp"
+#include "weft/task/job_locals.hpp"
 #include "weft/task/priority.hpp"
 
 namespace weft {
@@ -250,11 +251,36 @@ class job {
 
   // Set by whoever spawns; read by listings.
   std::uint64_t id = 0;
-  const char* name = "";
   void* listed_as = nullptr;  // its scheduler's own
+  const char* name() const noexcept {
+    if (WEFT_UNLIKELY(has_extras())) return extras().name;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return name_ != 0 ? reinterpret_cast<const char*>(name_ >> 1) : "";
+  }
+  void set_name(const char* name) noexcept {
+    if (WEFT_UNLIKELY(has_extras())) {
+      extras().name = name;
+    } else {
+      name_ = reinterpret_cast<std::uintptr_t>(name) << 1;  // an address has no use for its top bit
+    }
+  }
+
+  // Bindings of task_local. They are set before the job is launched, and then for life: so whoever makes a
+  // job for it, a thief of a branch, too, may read them.
+  void inherit_locals(const job& maker) {
+    if (WEFT_UNLIKELY(maker.has_extras())) make_extras().locals.inherit(maker.extras().locals);
+  }
+  /// One that nobody else uses, and that is the job's from now on.
+  void add_local(detail::local_binding& made) { make_extras().locals.add(made); }
+  /// The innermost one of that task_local, or nullptr.
+  const detail::local_binding* find_local(const void* key) const noexcept {
+    return WEFT_LIKELY(!has_extras()) ? nullptr : extras().locals.find(key);
+  }
 
  protected:
-  ~job() = default;
+  ~job() {
+    if (WEFT_UNLIKELY(has_extras())) free_extras();
+  }
   /// The operation that the job was woken from, or nullptr at its first run.
   operation* take_woken() noexcept {
     operation* const op = waiting_.load(order::relaxed);
@@ -274,7 +300,20 @@ class job {
   void complete(operation& op) noexcept;
   [[nodiscard]] WEFT_NOINLINE bool arm_listed(operation& op) noexcept;
 
+  /// What few jobs have.
+  struct extra {
+    detail::job_locals locals;
+    const char* name = "";
+  };
+  bool has_extras() const noexcept { return (name_ & 1) != 0; }
+  extra& extras() const noexcept {
+    return *reinterpret_cast<extra*>(name_ - 1);  // NOLINT(performance-no-int-to-ptr)
+  }
+  extra& make_extras();
+  WEFT_NOINLINE void free_extras() noexcept;
+
   static constexpr std::uintptr_t slot_unlisted = 4;  // see job.cpp
+  std::uintptr_t name_ = 0;  // its address twice; odd: that of an extra, and one
   scheduler* home_;
   const job_kind* kind_;
   atomic<std::uintptr_t> slot_{0};       // see job.cpp

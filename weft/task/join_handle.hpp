@@ -65,6 +65,8 @@ class outcome {
 
 namespace detail {
 [[noreturn]] void throw_stopped();
+/// See failures.hpp: `error` came out of `origin`.
+WEFT_NOINLINE void note_failure(const job& origin, const std::exception_ptr& error) noexcept;
 }
 
 template <class T = void>
@@ -121,7 +123,11 @@ class join_handle<T>::joiner final : public awaitable_operation<joiner, join_ope
       : awaitable_operation<joiner, join_operation>(job.join), job_(job) {}
   T await_resume() {
     job_.claimed = true;
-    if (job_.was_stopped && !job_.slot.has_error()) detail::throw_stopped();
+    if (WEFT_UNLIKELY(job_.slot.has_error())) {
+      detail::note_failure(job_, job_.slot.error());
+    } else if (WEFT_UNLIKELY(job_.was_stopped)) {
+      detail::throw_stopped();
+    }
     return job_.slot.take();
   }
 

@@ -14,6 +14,7 @@
 #include "weft/base/cache_line.hpp"
 #include "weft/base/census.hpp"
 #include "weft/task/awaiter.hpp"
+#include "weft/task/current.hpp"
 #include "weft/task/join.hpp"
 #include "weft/task/task.hpp"
 
@@ -39,6 +40,7 @@ class root_job : public job {
     std::exception_ptr (*error)(root_job&) noexcept;
   };
   root_job(scheduler& home, const operations& kind) noexcept : job(home, kind) {
+    if (const job* const maker = current_job()) inherit_locals(*maker);
     census_add(census_kind::jobs, 1);
   }
   ~root_job() { census_add(census_kind::jobs, -1); }

@@ -8,10 +8,12 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/failures.hpp"
 
 namespace weft::detail {
 
 void branch_group::fail(std::exception_ptr error) noexcept {
+  note_failure(error);
   if (failed_.exchange(true, order::relaxed)) return;
   error_ = std::move(error);
   wait_->ask_to_stop();  // I1. The caller's own job as well, which is at its end

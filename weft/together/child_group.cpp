@@ -29,6 +29,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/base/result.hpp"
+#include "weft/task/failures.hpp"
 #include "weft/task/promise.hpp"
 
 namespace weft::detail {
@@ -173,6 +174,7 @@ void child_group::fail(std::exception_ptr error) noexcept { fail(std::move(error
 void child_group::fail(std::error_code code) noexcept { fail(nullptr, code); }
 
 void child_group::fail(std::exception_ptr error, std::error_code code) noexcept {
+  error != nullptr ? note_failure(error) : note_failure(code, "weft::scope");
   {
     const spin_guard guard(lock_);
     if (!failed_) {

@@ -23,6 +23,7 @@
 #include "weft/base/census.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/task/current.hpp"
 #include "weft/task/job.hpp"
 
 namespace weft::detail {
@@ -54,6 +55,7 @@ class child_job : public job, public list_hook<> {
   }
   child_job(scheduler& home, const operations& kind, child_group& group) noexcept
       : job(home, kind), group_(group) {
+    if (const job* const maker = current_job()) inherit_locals(*maker);
     set_stopped_by_owner();
     begins_unlisted();
     census_add(census_kind::jobs, 1);

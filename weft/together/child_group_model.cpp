@@ -1,4 +1,4 @@
-// model-sources: weft/together/child_group.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp weft/base/result.cpp
+// model-sources: weft/together/child_group.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp weft/base/result.cpp weft/task/failures.cpp
 //
 // The end, the stop and the failure of children under all schedules: who ends last, children that the
 // body or a child makes, a child that waits for the first time while all are stopped, one that ends

@@ -14,7 +14,8 @@
 //              what they share must bear that
 //   Result     a tuple in the order of the branches; std::monostate stands for no value
 //   Errors     the exception of the first branch, in their order, that has one; branches that have
-//              not begun by then do not run, those on other workers are stopped and awaited
+//              not begun by then do not run, those on other workers are stopped and awaited. Others are
+//              in a failure_log, if there is one around
 //   Cancel     branches that have not begun do not run, the others are stopped and awaited
 //   Lifetimes  the callables are held by reference: await it in the expression that makes it
 //   Cost       no allocation of its own, no atomic read-modify-write, unless a branch is taken by
@@ -32,6 +33,7 @@
 
 #include "weft/base/safe_callable.hpp"
 #include "weft/task/awaiter.hpp"
+#include "weft/task/failures.hpp"
 #include "weft/task/fork.hpp"
 #include "weft/task/task.hpp"
 
@@ -122,6 +124,7 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
       try {
         part_.call();
       } catch (...) {
+        note_failure(std::current_exception());
         return this->end(group(), false, std::current_exception());
       }
       if constexpr (is_call) {
@@ -134,7 +137,11 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     }
     std::coroutine_handle<> resumed() noexcept {
       if constexpr (is_call) {
-        if (this->stopped()) part_.held_.destroy();
+        if (WEFT_UNLIKELY(this->stopped())) {
+          part_.held_.destroy();
+        } else if (WEFT_UNLIKELY(part_.slot().has_error())) {
+          note_failure(part_.slot().error());
+        }
       }
       return this->end(group(), this->stopped(), nullptr);
     }
@@ -305,6 +312,8 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   }
   /// Rethrows the first exception.
   WEFT_NOINLINE void check() {
+    if (wait_->error) note_failure(wait_->error);
+    ((part<I>().failed() ? note_failure(part<I>().slot().error()) : static_cast<void>(0)), ...);
     if (wait_->error) std::rethrow_exception(std::move(wait_->error));
     ((part<I>().failed() ? static_cast<void>(part<I>().take()) : static_cast<void>(0)), ...);
   }

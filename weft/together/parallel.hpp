@@ -49,6 +49,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/safe_callable.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/failures.hpp"
 #include "weft/task/fork.hpp"
 #include "weft/task/task.hpp"
 #include "weft/together/branch_group.hpp"
@@ -154,6 +155,7 @@ class loop_in_place {
  public:
   /// No piece begins another element.
   void fail(std::exception_ptr error) noexcept {
+    note_failure(error);
     if (failed_.exchange(true, order::relaxed)) return;
     error_ = std::move(error);  // read after the awaiting job has seen the end of all branches
   }

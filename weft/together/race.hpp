@@ -9,7 +9,8 @@
 //   Result     of race(a, b, ...): a variant whose index() is the operand's; std::monostate stands for
 //              no value. Of race(range, f): a race_winner, index and value
 //   Errors     if the first thing that happens is an exception, that is rethrown. A weft::result with an
-//              error is a value: it wins, too. What others gave or threw after the first is lost
+//              error is a value: it wins, too. What others gave after the first is lost; what they
+//              threw is in a failure_log, if there is one around
 //   Cancel     a stop goes to all operands, whose ends are awaited; if one of them won all the same, the
 //              race completed
 //   Limits     a loser may complete before it sees the stop, with its effects: a race between two receives

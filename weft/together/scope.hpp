@@ -15,7 +15,8 @@
 //   Errors     the first failure stops the others, and the body; when all have ended it is thrown, as
 //              it was: its type never depends on who else failed. A failure is an exception, or an
 //              error in the weft::result of a child or of the body. An error is given as a value if the
-//              body returns a result, else thrown as weft::error. Later failures: scope_options::others.
+//              body returns a result, else thrown as weft::error. Later failures: scope_options::others,
+//              or with their jobs, failure_log.
 //              What a child returns otherwise is dropped
 //   Cancel     a stop of the awaiting job goes to the body and to all children, whose ends are awaited.
 //              If all of them completed nevertheless, so did the scope. s.stop() ends the children and
@@ -414,7 +415,7 @@ class scope_await_base : public scope_operation {
   class body_job final : public child_job, private boundary_relay<body_job> {
    public:
     body_job(scheduler& home, scope_await_base& of) noexcept : child_job(home, how, of), of_(of) {
-      this->name = "scope";
+      this->set_name("scope");
     }
     ~body_job() = default;
 

@@ -127,9 +127,10 @@ class select_operand {
    public:
     explicit running(select_operand& of) noexcept
         : job(of.group_.awaiting_job().home(), how), of_(of) {
-      this->name = "select";
+      this->set_name("select");
       this->set_stopped_by_owner();
       this->go_with(of.group_.awaiting_job());
+      this->inherit_locals(of.group_.awaiting_job());
       census_add(census_kind::jobs, 1);
     }
     ~running() { census_add(census_kind::jobs, -1); }

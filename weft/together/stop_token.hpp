@@ -242,7 +242,7 @@ class with_stop_await final {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "with_stop() can be awaited in a weft::task only");
     branch_ = &make_awaiting_job(waiter.promise().owner()->home(), awaitable_);
-    branch_->job::name = "with_stop";
+    branch_->set_name("with_stop");
     operation_.emplace(*branch_, token_);
     return operation_->start(waiter.promise());
   }

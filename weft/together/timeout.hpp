@@ -103,7 +103,7 @@ class timeout_await final {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "timeout() can be awaited in a weft::task only");
     branch_ = &make_awaiting_job(waiter.promise().owner()->home(), awaitable_);
-    branch_->job::name = "timeout";
+    branch_->set_name("timeout");
     operation_.emplace(*branch_, from_now_, ns_);
     return operation_->start(waiter.promise());
   }

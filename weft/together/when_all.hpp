@@ -11,7 +11,8 @@
 //   Result     of when_all(a, b, ...): a tuple in the order of the operands; std::monostate stands for
 //              no value. Of when_all(range, f): a vector in the order of the range, or nothing
 //   Errors     the first exception, in time, stops the other operands; when all have ended it is
-//              rethrown. What others throw after it is lost. Errors in a weft::result are values
+//              rethrown. What others throw after it is in a
+//              failure_log, if there is one around. Errors in a weft::result are values
 //   Cancel     a stop goes to all operands, whose ends are awaited; if each of them completed all
 //              the same, so did when_all
 //   Limits     an operand is stopped at its next wait: one that computes, or is shielded, or waits in
