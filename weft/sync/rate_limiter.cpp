@@ -47,7 +47,7 @@ bool rate_limiter::next_in_line(wait_list::hold& held, wait_list::list& taken) n
     }
     auto& next = static_cast<turn&>(held.front());
     next.served_ = bucket_.take(next.n_);
-    held.take_front(taken);
+    static_cast<void>(held.take_front(taken));  // none is of a select: takes_claim
     if (!next.served_) return false;  // it is first now
   }
   return true;

@@ -71,6 +71,8 @@ class rate_limiter {
 /// Waiting in line, until there are tokens or the clock is all there is to wait for.
 class rate_limiter::turn final : public wait_list_operation<turn> {
  public:
+  /// To be first in line is an effect: not in a select, but in a task there.
+  static constexpr bool takes_claim = false;
   turn(rate_limiter& from, std::size_t n) noexcept
       : wait_list_operation(from.list_), limiter_(from), n_(n) {}
   bool try_now(job& me) noexcept;

@@ -19,7 +19,7 @@ struct spawn_options {
 namespace detail {
 
 inline void configure(job& made, const spawn_options& options) noexcept {
-  made.name = options.name;
+  made.set_name(options.name);
   made.set_priority(options.priority);
   if (options.worker != any_worker) made.pin_to(options.worker);
 }
