@@ -16,6 +16,7 @@
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/futex.hpp"
+#include "weft/runtime/interval.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/runtime/worker_thread.hpp"

@@ -13,21 +13,21 @@
 #define HAS_PREEMPT_AFTER 0    // runtime_options::preempt_after
 #define HAS_FIBER_STACK 0      // runtime_options::fiber_stack, spawn_options::stack
 #define HAS_OTHER_DRIVERS 0    // driver::poll, kqueue, iocp
-#define HAS_INTERVAL 0         // class interval
-#define HAS_WORKER_THREAD 0    // class worker_thread
-#define HAS_TASK_LOCAL 0       // class task_local
+#define HAS_INTERVAL 1         // class interval
+#define HAS_WORKER_THREAD 1    // class worker_thread
+#define HAS_TASK_LOCAL 1       // class task_local
 #define HAS_THIS_TASK_TOKEN 0  // this_task::stop_token(), backtrace()
-#define HAS_SELECT 0           // select(a, b, ...)
-#define HAS_THEN 0             // then, and_then, or_else
-#define HAS_JUST 0             // just, never
-#define HAS_RETRY 0            // retry(policy, f)
-#define HAS_STREAM 0           // stream<T>
-#define HAS_RATE_LIMITER 0     // rate_limiter
-#define HAS_BROADCAST 0        // broadcast<T>(capacity)
-#define HAS_WATCH 0            // watch<T>(initial)
-#define HAS_MESSAGE_QUEUE 0    // message_queue<T>(capacity, overflow)
-#define HAS_FUTEX 0            // futex_wait, futex_wake
-#define HAS_SHARED_MEMORY 0    // shared_semaphore, shared_queue
+#define HAS_SELECT 1           // select(a, b, ...)
+#define HAS_THEN 1             // then, and_then, or_else
+#define HAS_JUST 1             // just, never
+#define HAS_RETRY 1            // retry(policy, f)
+#define HAS_STREAM 1           // stream<T>
+#define HAS_RATE_LIMITER 1     // rate_limiter
+#define HAS_BROADCAST 1        // broadcast<T>(capacity)
+#define HAS_WATCH 1            // watch<T>(initial)
+#define HAS_MESSAGE_QUEUE 1    // message_queue<T>(capacity, overflow)
+#define HAS_FUTEX 1            // futex_wait, futex_wake
+#define HAS_SHARED_MEMORY 1    // shared_semaphore, shared_queue
 
 #define CHECK(condition)                                                           \
   do {                                                                             \

@@ -1,4 +1,5 @@
 // Synchronisation and channels.
+#include <atomic>
 #include <vector>
 
 #include "api_names.hpp"
@@ -80,7 +81,9 @@ weft::task<> synchronisation() {
   co_await news.wait();
   news.notify_all();
 #if HAS_RATE_LIMITER
-#error "use it here, as it is promised"
+  weft::rate_limiter limiter(1000, 2);
+  co_await limiter.acquire(2);
+  CHECK(!limiter.try_acquire(2));
 #endif
 #if HAS_FUTEX
   std::atomic<std::uint32_t> word = 0;
@@ -126,7 +129,37 @@ weft::task<> channels() {
   CHECK(answer.send(42));
   const std::optional<int> one = co_await answered.recv();
   CHECK(one == 42);
-#if HAS_WATCH || HAS_BROADCAST || HAS_MESSAGE_QUEUE || HAS_SHARED_MEMORY
-#error "use them here, as they are promised"
+#if HAS_BROADCAST
+  auto [teller, listener] = weft::broadcast<int>(4);
+  auto second = teller.subscribe();
+  CHECK(teller.send(5) == 2);
+  const auto heard = co_await listener.recv();
+  const auto heard_too = co_await second.recv();
+  CHECK(heard == 5 && heard_too == 5);
+#endif
+#if HAS_WATCH
+  auto [setter, watcher] = weft::watch<int>(1);
+  setter.send(2);
+  const bool newer = co_await watcher.changed();
+  CHECK(newer && *watcher.borrow() == 2);
+#endif
+#if HAS_MESSAGE_QUEUE
+  weft::message_queue<int> queue(1, weft::overflow::drop_oldest);
+  for (int i = 0; i < 2; ++i) {
+    const auto queued = co_await queue.send(i);
+    CHECK(queued);
+  }
+  const std::optional<int> newest = co_await queue.recv();
+  CHECK(newest == 1 && queue.stats().dropped == 1 && queue.stats().high_water == 1);
+#endif
+#if HAS_SHARED_MEMORY
+  alignas(64) static std::byte memory[2][65536];
+  auto shared = weft::value(weft::shared_queue<int>::create_at(memory[0], 4));
+  const auto shared_sent = co_await shared.send(3);
+  const auto shared_got = co_await shared.recv();
+  CHECK(shared_sent && shared_got == 3);
+  auto permits = weft::value(weft::shared_semaphore::create_at(memory[1], 2));
+  co_await permits.acquire(2);
+  permits.release(2);
 #endif
 }

@@ -96,8 +96,19 @@ weft::task<> tasks() {
   weft::interval every(1ms);
   co_await every.tick();
 #endif
-#if HAS_TASK_LOCAL || HAS_WORKER_THREAD
-#error "use them here, as they are promised"
+#if HAS_TASK_LOCAL
+  static const weft::task_local<int> trace;
+  const int seen = co_await trace.with(7, weft::just(1));
+  CHECK(seen == 1 && trace.get() == nullptr);
+#endif
+#if HAS_WORKER_THREAD
+  weft::worker_thread thread({.name = "api"}, [](weft::stop_token told) {
+    while (!told.stop_requested()) {
+    }
+  });
+  thread.request_stop();
+  const weft::result<void> joined_in_time = thread.join(1h);
+  CHECK(joined_in_time);
 #endif
 #if HAS_THIS_TASK_TOKEN
   CHECK(!weft::this_task::stop_token().stop_requested());

@@ -68,6 +68,10 @@ weft::task<> scopes() {
   });
 }
 
+weft::stream<int> odd_numbers() {
+  for (int i = 1;; i += 2) co_yield std::move(i);
+}
+
 weft::task<> combinators() {
   auto [a, b] = co_await weft::when_all(f(1), f(2));
   CHECK(a == 1 && b == 2);
@@ -107,8 +111,22 @@ weft::task<> combinators() {
   const auto never = co_await weft::timeout(1ms, weft::never());
   CHECK(!never);
 #endif
-#if HAS_RETRY || HAS_STREAM
-#error "use them here, as they are promised"
+#if HAS_RETRY
+  int attempts = 0;
+  const auto flaky = [&]() -> weft::task<weft::result<int>> {
+    if (++attempts < 3) co_return std::unexpected(make_error_code(weft::errc::timed_out));
+    co_return attempts;
+  };
+  const weft::result<int> third = co_await weft::retry({.initial_delay = 1us}, flaky);
+  CHECK(third == 3);
+#endif
+#if HAS_STREAM
+  const std::vector<int> squares = co_await odd_numbers()
+                                       .map([](int x) { return x * x; })
+                                       .filter([](int x) { return x > 1; })
+                                       .take(2)
+                                       .collect();
+  CHECK((squares == std::vector<int>{9, 25}));
 #endif
 #if HAS_THEN
   const int doubled = co_await weft::then(f(2), [](int x) { return 2 * x; });
