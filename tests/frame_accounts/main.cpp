@@ -208,6 +208,31 @@ TEST(frame_account, is_inherited_by_a_scope_its_body_and_its_children) {
   expect_all_back(account);
 }
 
+const task_local<int> request_number;
+task<int> number_in_a_child() {
+  int seen = 0;
+  co_await scope([&](scope_ref s) -> task<> {
+    s.spawn([&seen]() -> task<> {
+      seen = request_number.value_or(0);
+      co_return;
+    });
+    co_return;
+  });
+  const auto chosen = co_await select(yields(), never());
+  EXPECT_EQ(chosen.index(), 0u);
+  co_return seen;
+}
+task<> with_a_number() {
+  const int seen = co_await request_number.with(7, number_in_a_child());
+  EXPECT_EQ(seen, 7);
+}
+// The body of a scope is a job in the scope's own frame, and inherits before it is complete.
+TEST(frame_account, of_jobs_that_inherit_a_task_local_comes_back_to_nothing) {
+  frame_account account;
+  for (const unsigned workers : {1u, 2u}) run_in(account, workers, with_a_number);
+  EXPECT_EQ(account.bytes(), 0u);
+}
+
 TEST(frame_account, of_a_stolen_branch_is_that_of_who_forked) {
   frame_account account;
   meeting m;

@@ -147,6 +147,29 @@ TEST(guest, timers_make_the_handle_readable_when_they_are_due_and_not_before) {
   EXPECT_FALSE(readable(rt));
 }
 
+task<> sleeps_on(int times) {
+  for (int i = 0; i < times; ++i) co_await sleep_for(8ms);
+}
+// Its timers are not put off to share a wake with others, as a worker with a thread does.
+TEST(guest, a_host_with_a_clock_of_its_own_never_finds_a_timer_overdue) {
+  runtime rt(as_guest);
+  auto one = rt.spawn(sleeps_on, 12);
+  const auto later = std::chrono::steady_clock::now() + 100us;
+  while (std::chrono::steady_clock::now() < later) {
+  }
+  while (rt.run_ready()) {
+  }
+  auto two = rt.spawn(sleeps_on, 12);
+  while (!one.done() || !two.done()) {
+    const auto before = std::chrono::steady_clock::now();
+    if (rt.run_ready()) continue;
+    if (const auto due = rt.next_deadline()) {
+      ASSERT_GT(*due, before);
+      std::this_thread::sleep_until(*due);
+    }
+  }
+}
+
 TEST(guest, run_ready_runs_no_more_turns_than_it_is_told) {
   runtime rt(as_guest);
   auto h = rt.spawn(turn_for_ever);

@@ -702,7 +702,7 @@ bool worker::run_ready(unsigned turns_max) noexcept {
 /// Goes to rest. False: there is more to do, or more to look at.
 bool worker::lie_down() noexcept {
   processor& p = *processor_;
-  look_around(timers::when_worth_it);
+  look_around();  // at all timers: a host may go by its own clock, and by next_deadline()
   if (!p.io->rest() || !fall_asleep()) return false;
   bool skipped = false;
   rest_until_ns_ = next_look_ns(skipped);

@@ -70,7 +70,7 @@ std::int64_t scheduler::now_ns() noexcept {
 }
 
 #if WEFT_MODEL  // has no frame pool, and no task_local
-job::extra& job::make_extras() {
+job::extra& job::make_extras(const job&) {
   assertion_failed("make_extras", "a model's job has a task_local", __FILE__, __LINE__);
 }
 void job::free_extras() noexcept {}

@@ -268,10 +268,11 @@ class job {
   // Bindings of task_local. They are set before the job is launched, and then for life: so whoever makes a
   // job for it, a thief of a branch, too, may read them.
   void inherit_locals(const job& maker) {
-    if (WEFT_UNLIKELY(maker.has_extras())) make_extras().locals.inherit(maker.extras().locals);
+    // Booked to the maker: this one may be no more than begun.
+    if (WEFT_UNLIKELY(maker.has_extras())) make_extras(maker).locals.inherit(maker.extras().locals);
   }
   /// One that nobody else uses, and that is the job's from now on.
-  void add_local(detail::local_binding& made) { make_extras().locals.add(made); }
+  void add_local(detail::local_binding& made) { make_extras(*this).locals.add(made); }
   /// The innermost one of that task_local, or nullptr.
   const detail::local_binding* find_local(const void* key) const noexcept {
     return WEFT_LIKELY(!has_extras()) ? nullptr : extras().locals.find(key);
@@ -309,7 +310,7 @@ class job {
   extra& extras() const noexcept {
     return *reinterpret_cast<extra*>(name_ - 1);  // NOLINT(performance-no-int-to-ptr)
   }
-  extra& make_extras();
+  extra& make_extras(const job& payer);
   WEFT_NOINLINE void free_extras() noexcept;
 
   static constexpr std::uintptr_t slot_unlisted = 4;  // see job.cpp

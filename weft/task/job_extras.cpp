@@ -4,9 +4,9 @@
 
 namespace weft {
 
-job::extra& job::make_extras() {
+job::extra& job::make_extras(const job& payer) {
   if (has_extras()) return extras();
-  auto* const made = ::new (allocate_frame_for(*this, sizeof(extra))) extra;
+  auto* const made = ::new (allocate_frame_for(payer, sizeof(extra))) extra;
   made->name = name();
   name_ = reinterpret_cast<std::uintptr_t>(made) | 1;
   return *made;

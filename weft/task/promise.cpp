@@ -25,6 +25,7 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
     p = parent;
   }
   thread.unwinding = outer;
+  thread.unwound_bytes = 0;
   boundary& edge = p->edge();
   edge.stopped_ = true;
   return edge.handle();

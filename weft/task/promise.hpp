@@ -66,9 +66,13 @@ class promise_base {
   }
   /// This coroutine is the outermost of `owner`.
   void become_root(job& owner) noexcept { job_ = &owner; }
-  /// Destroys a frame that is suspended, or frees what a stop has left of it. By its owner. Not by
-  /// coroutine_handle::destroy(): Clang may know which function that is, and not look at the frame.
-  static void destroy(void* frame) noexcept { (*destroyer(frame))(frame); }
+  /// Destroys a frame that is suspended, or frees what a stop has left of it. By its owner.
+  WEFT_ALWAYS_INLINE static void destroy(void* frame) noexcept {
+    // The compiler is not to know which frame it is: it would call that one's function, and not what a
+    // stop has put in its place.
+    asm("" : "+r"(frame));
+    std::coroutine_handle<>::from_address(frame).destroy();
+  }
   /// A stop has destroyed it, and only its memory is left.
   static bool is_gone(void* frame) noexcept { return *destroyer(frame) == &free_rest; }
 

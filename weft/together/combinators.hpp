@@ -159,7 +159,7 @@ class step_await final {
 
   bool await_ready() { return static_cast<bool>(inner_.await_ready()); }
   template <class P>
-  auto await_suspend(std::coroutine_handle<P> waiter) noexcept {
+  auto await_suspend(std::coroutine_handle<P> waiter) {
     return inner_.await_suspend(waiter);
   }
   R await_resume() {
