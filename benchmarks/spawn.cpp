@@ -41,29 +41,41 @@ weft::task<std::vector<double>> hops(std::size_t n, std::int64_t before_ns, weft
   co_return us;
 }
 
-weft::task<> wait_long(std::atomic<std::size_t>& begun) {
-  begun.fetch_add(1, std::memory_order_relaxed);
+struct gate {
+  std::atomic<std::size_t> begun{0};
+  weft::event never;
+};
+weft::task<> wait_in_event(gate& at) {
+  at.begun.fetch_add(1, std::memory_order_relaxed);
+  co_await at.never.wait();
+}
+weft::task<> wait_in_sleep(gate& at) {
+  at.begun.fetch_add(1, std::memory_order_relaxed);
   co_await weft::sleep_for(std::chrono::hours(1));
 }
 
-weft::task<> spawn_waiting(std::size_t n) {
-  std::atomic<std::size_t> begun{0};
-  for (std::size_t i = 0; i < n; i++) weft::spawn(wait_long, std::ref(begun)).detach();
+weft::task<> spawn_waiting(std::size_t n, bool sleeping) {
+  static gate at;
+  at.begun = 0;
+  for (std::size_t i = 0; i < n; i++) {
+    weft::spawn(sleeping ? wait_in_sleep : wait_in_event, std::ref(at)).detach();
+  }
+  auto& begun = at.begun;
   while (begun.load(std::memory_order_relaxed) != n) co_await weft::yield_now();
   co_await yield(2);
 }
 
-weft::task<double> memory(std::size_t n) {
-  co_await spawn_waiting(1);  // what the first one costs is not what a further one does
+weft::task<double> memory(std::size_t n, bool sleeping) {
+  co_await spawn_waiting(1, sleeping);  // what the first one costs is not what a further one does
   const double before = bench::resident_bytes();
-  co_await spawn_waiting(n);
+  co_await spawn_waiting(n, sleeping);
   co_return (bench::resident_bytes() - before) / static_cast<double>(n);
 }
 
 weft::task<bench::figures> measure(bench::options o, weft::runtime* other) {
   bench::figures figures;
-  if (o.what == "memory") {
-    const double bytes = co_await memory(o.n);
+  if (o.what.starts_with("memory")) {
+    const double bytes = co_await memory(o.n, o.what == "memory-sleep");
     figures.add("bytes", bytes);
     co_return figures;
   }
@@ -88,7 +100,7 @@ weft::task<bench::figures> measure(bench::options o, weft::runtime* other) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto o = bench::parse(argc, argv, {"spawn", "yield", "hop", "hop-parked", "memory"});
+  const auto o = bench::parse(argc, argv, {"spawn", "yield", "hop", "hop-parked", "memory", "memory-sleep"});
   // Spawned, so that it runs on a worker and not on this thread.
   if (o.what.starts_with("hop")) {
     weft::runtime other({.workers = 1});

@@ -115,7 +115,9 @@ def scheduling():
              [less("p50_us", "us", 11)], n=300, repeat=3)]
     yield "memory", "a suspended spawned task: bytes", [
         Case("suspended task", 1, "spawn", "memory", four, [less("bytes", "B", 112)], n=200_000, repeat=1,
-             n_of={"go": 100_000, "fiber": 10_000}, quick_n=50_000)]
+             n_of={"go": 100_000, "fiber": 10_000}, quick_n=50_000),
+        Case("suspended task, in a sleep", 1, "spawn", "memory-sleep", (), [less("bytes", "B")], n=200_000, repeat=1,
+             quick_n=50_000)]
 
 
 def channels():
