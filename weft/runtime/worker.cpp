@@ -617,7 +617,7 @@ std::int64_t worker::next_look_ns(bool& skipped) noexcept {
 
 void worker::sleep() noexcept {
   processor& p = *processor_;
-  look_around(timers::when_worth_it);  // and not only now and then: nothing else will be done until somebody wakes us
+  look_around(timers::when_worth_it);  // nothing else will be done until somebody wakes us
   if (!fall_asleep()) return;
   bool skipped = false;
   std::int64_t deadline = std::min(next_look_ns(skipped), leave_at_ns_);

@@ -13,8 +13,9 @@
 //                     is under way, and ends it as if it had been there until then
 //
 //   I1  Without `busy`: `crowded` if and only if waiting_ is not empty.
-//   I2  A waiter leaves waiting_ once for each time that it was put there, with the list held: taken, then completed by its taker; or
-//       stopped, by the one stopper of its job. So it ends once, and whoever ends it knows which.
+//   I2  A waiter leaves waiting_ once for each time that it was put there, with the list held: taken,
+//       then completed by its taker; or stopped, by the one stopper of its job. So it ends once, and
+//       whoever ends it knows which.
 //   I3  A waiter is armed and put on waiting_ in one hold. A stopper that comes in between waits
 //       for the list, and so finds the waiter on it, or taken.
 //   I4  Nobody touches a waiter or the primitive after the store that ends its hold, except to wake
@@ -22,7 +23,8 @@
 //
 // Orderings
 //   P1  ~hold: store (release)  ->  lock: CAS (acquire): state, list, waiters' contents.
-//   P2  change() and change_beside() by their caller's order: giving (release)  ->  taking (acquire), and -> lock (P1).
+//   P2  change() and change_beside() by their caller's order: giving (release)  ->  taking (acquire),
+//       and  ->  lock (P1).
 //   Waking is ordered by the job's schedule().
 //
 // No wake is lost: whoever waits has read the state and joined the list in one hold; whoever changes
