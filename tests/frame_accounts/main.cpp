@@ -402,6 +402,32 @@ TEST(frame_account, limit_is_refused_where_the_coroutine_is_called_and_the_job_g
   expect_all_back(account);
 }
 
+task<int> doubled_in_time() {
+  co_return co_await then(timeout(1h, yields()), [](const result<void>&) { return 2; });
+}
+// A combinator around one that needs memory hands the refusal on, wherever it comes.
+TEST(frame_account, limit_is_refused_through_a_combinator_and_the_program_goes_on) {
+  runtime rt({.workers = 1});
+  int given = 0;
+  int refused = 0;
+  for (std::size_t limit = 64; limit <= 2048; limit += 64) {
+    frame_account account({.bytes_limit = limit});
+    const auto attempt = [&]() -> task<> {
+      try {
+        auto job = spawn(spawn_options{.account = &account}, doubled_in_time);
+        const int two = co_await job;
+        given += two == 2;
+      } catch (const std::bad_alloc&) {
+        ++refused;
+      }
+    };
+    rt.block_on(attempt());
+    EXPECT_EQ(account.bytes(), 0u) << limit;
+  }
+  EXPECT_GT(given, 0);
+  EXPECT_GT(refused, 1);  // where the job is made, and later
+}
+
 TEST(frame_account, limit_is_met_to_the_byte) {
   runtime rt({.workers = 1});
   std::size_t size = 0;

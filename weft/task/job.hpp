@@ -106,8 +106,7 @@ class operation {
   friend std::coroutine_handle<> after(operation& op) noexcept;
   // Beside the address of the waiter, which is a multiple of 8.
   static constexpr std::uintptr_t stopped = 1;
-  static constexpr std::uintptr_t shielded =
-      2;  // not in the stop slot: a stop waits for the shield
+  static constexpr std::uintptr_t shielded = 2;  // not in the stop slot: a stop waits for it to end
   static constexpr std::uintptr_t goes_on_itself = 4;
   static constexpr std::uintptr_t bits = 7;
   promise_base& waiter() const noexcept {
