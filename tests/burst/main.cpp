@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <vector>
 
 #include "weft/base/config.hpp"
@@ -17,9 +18,10 @@ namespace {
 constexpr int skipped = 77;  // CTest shows it as that
 constexpr std::size_t sizes[] = {10'000, 100'000, 1'000'000, 10'000'000};
 // Of the largest burst to the smallest, a task. Not 1: the jobs of 10^4 stay in the caches, those of 10^7
-// come from memory when they are made, run and joined (1.5 to 1.7 here).
-constexpr double cost_ratio_max = 2;
-constexpr double kept_mib_max = 16;     // over what there was before the bursts
+// come from memory when they are made, run and joined (1.5 to 1.7 on a quiet machine; 2.3 where others use
+// the memory). A cost that grows with their number, a list that is walked, would be far above it.
+constexpr double cost_ratio_max = 3;
+constexpr double kept_mib_max = 16;                       // over what there was before the bursts
 constexpr auto trim_wait_max = std::chrono::seconds(20);  // of an otherwise idle runtime
 constexpr auto trim_look_every = std::chrono::milliseconds(5);
 constexpr double bytes_a_task = 400;  // with its handle; an upper bound, to know what fits
@@ -51,15 +53,16 @@ double available_bytes() { return figure("/proc/meminfo", "MemAvailable: %lu"); 
 
 weft::task<> empty() { co_return; }
 
-/// ns a task: spawned, all there at once, and joined.
+/// ns of processor time a task: spawned, all there at once, and joined.
 weft::task<double> burst(std::size_t n) {
   std::vector<weft::join_handle<>> all;
   all.reserve(n);
-  const auto begin = steady::now();
+  const std::clock_t begin =
+      std::clock();  // of this process: others may have the processor meanwhile
   for (std::size_t i = 0; i < n; i++) all.push_back(weft::spawn(empty));
   for (auto& handle : all) co_await handle;
-  const std::chrono::duration<double, std::nano> took = steady::now() - begin;
-  co_return took.count() / static_cast<double>(n);
+  const double took = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  co_return took * 1e9 / static_cast<double>(n);
 }
 
 weft::task<double> best_burst(std::size_t n) {

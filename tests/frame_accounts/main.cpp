@@ -21,11 +21,15 @@ using namespace std::chrono_literals;
   return true;
 }();
 
-constexpr std::size_t in_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+constexpr std::size_t as_block(std::size_t bytes) {
+  return bytes <= detail::pooled_frame_bytes_max
+             ? detail::frame_class_bytes(detail::frame_class_of(bytes))
+             : (bytes + 63) / 64 * 64;
+}
 /// Of the job that runs f(args...).
 template <class F, class... A>
 constexpr std::size_t job_bytes(F, A...) {
-  return in_lines(sizeof(
+  return as_block(sizeof(
       detail::root_of<detail::spawned_value_t<F, A...>, detail::call_body<std::decay_t<F>, A...>>));
 }
 
@@ -61,7 +65,7 @@ TEST(frame_account, counts_frames_of_all_sizes_in_lines) {
           void* const frame = allocate_frame(bytes);
           EXPECT_EQ(reinterpret_cast<std::uintptr_t>(frame) % 64, 0u);
           std::memset(frame, 0x5a, bytes);
-          EXPECT_EQ(a->bytes() - own, in_lines(bytes));
+          EXPECT_EQ(a->bytes() - own, as_block(bytes));
           free_frame(frame, bytes);
           EXPECT_EQ(a->bytes(), own);
         }

@@ -22,8 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 
 static_assert(sizeof(job) == 72, "every root_job and forked_job grows with it");
-static_assert(sizeof(detail::root_of<void, detail::call_body<task<> (*)(int*), int*>>) == 128,
-              "two cache lines for the usual job: a function and a word");
+static_assert(sizeof(detail::root_of<void, detail::call_body<task<> (*)(int*), int*>>) == 96,
+              "the usual job: a function and a word");
 
 task<> nothing() { co_return; }
 task<unsigned> where() {

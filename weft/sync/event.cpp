@@ -3,9 +3,9 @@
 namespace weft {
 
 void event::set_for_waiters() noexcept {
-  wait_list::list taken;
+  list taken;
   for (bool more = true; more;) {
-    wait_list::hold held(list_);
+    hold held(*this);
     more = false;
     if (mode_ == auto_reset) {
       if (!held.take_first(taken) || WEFT_MUTATE("event.set.counts_twice", false, true)) {
@@ -17,11 +17,11 @@ void event::set_for_waiters() noexcept {
       more = true;  // whom it took is not awake yet, so the event is still there
     }
   }
-  wait_list::wake(taken);
+  wake(taken);
 }
 
 void event::reset() noexcept {
-  wait_list::hold held(list_);
+  hold held(*this);
   held.set(unset_state);
 }
 

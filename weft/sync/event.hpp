@@ -19,13 +19,13 @@
 
 namespace weft {
 
-class event {
+class event : private wait_list {
  public:
   class waiting;
   enum mode : std::uint8_t { manual_reset, auto_reset };
 
   explicit event(mode m = manual_reset, bool set = false) noexcept
-      : list_(set ? set_state : unset_state), mode_(m) {}
+      : wait_list(set ? set_state : unset_state), mode_(m) {}
 
   /// Waits until it is set.
   [[nodiscard("co_await it")]] waiting wait() noexcept;
@@ -35,50 +35,48 @@ class event {
   void set() noexcept;
   void reset() noexcept;
   /// A moment's truth.
-  bool is_set() const noexcept { return wait_list::state_of(list_.load(order::acquire)) != 0; }
+  bool is_set() const noexcept { return state_of(load(order::acquire)) != 0; }
 
  private:
   friend class waiting;
-  static constexpr wait_list::word unset_state = 0;
-  static constexpr wait_list::word set_state = 1;
+  static constexpr word unset_state = 0;
+  static constexpr word set_state = 1;
   void set_for_waiters() noexcept;
 
-  wait_list list_;
   const mode mode_;
 };
 
 class [[nodiscard("co_await it")]] event::waiting final : public wait_list_operation<waiting> {
  public:
-  explicit waiting(event& e) noexcept : wait_list_operation(e.list_), event_(e) {}
-  bool try_now(job&) noexcept { return event_.try_wait(); }
+  explicit waiting(event& e) noexcept : wait_list_operation(e) {}
+  bool try_now(job&) noexcept { return of().try_wait(); }
   bool take(wait_list::hold& held, job&, wait_list::list&) const noexcept {
     if (held.state() == unset_state) return false;
-    if (event_.mode_ == auto_reset) held.set(unset_state);
+    if (of().mode_ == auto_reset) held.set(unset_state);
     return true;
   }
   void await_resume() const noexcept {}
   const char* what() const noexcept override { return "event"; }
 
  private:
-  event& event_;
+  event& of() const noexcept { return static_cast<event&>(in()); }
 };
 
 inline event::waiting event::wait() noexcept { return waiting(*this); }
 
 inline bool event::try_wait() noexcept {
   if (mode_ == manual_reset) return is_set();
-  wait_list::word seen = wait_list::calm(set_state);
-  return list_.change(seen, unset_state,
-                      WEFT_MUTATE("event.use_up.relaxed", order::acquire, order::relaxed));
+  word seen = calm(set_state);
+  return change(seen, unset_state,
+                WEFT_MUTATE("event.use_up.relaxed", order::acquire, order::relaxed));
 }
 
 inline void event::set() noexcept {
-  wait_list::word seen = list_.load(order::relaxed);
-  while (wait_list::is_calm(seen)) {
+  word seen = load(order::relaxed);
+  while (is_calm(seen)) {
     // Also if it is set already: who uses that up must see what was written before this one, too.
-    if (WEFT_MUTATE("event.set.looks_only", false, wait_list::state_of(seen) == set_state)) return;
-    if (list_.change(seen, set_state,
-                     WEFT_MUTATE("event.set.relaxed", order::release, order::relaxed))) {
+    if (WEFT_MUTATE("event.set.looks_only", false, state_of(seen) == set_state)) return;
+    if (change(seen, set_state, WEFT_MUTATE("event.set.relaxed", order::release, order::relaxed))) {
       return;  // the last access
     }
   }

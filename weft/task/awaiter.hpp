@@ -130,10 +130,10 @@ class relay {
 
 /// A boundary that is no coroutine: `Self` has resumed(), as above, which is called at the end of what
 /// is inside and when a stop arrives.
-template <class Self>
-class boundary_relay : public boundary {
+template <class Self, class Boundary = boundary>
+class boundary_relay : public Boundary {
  protected:
-  boundary_relay() noexcept : boundary(&resume<&boundary_relay::call_resumed>) {}
+  boundary_relay() noexcept : Boundary(&resume<&boundary_relay::call_resumed>) {}
   ~boundary_relay() = default;
 
   /// `resumed` is called in the place of resumed() from now on. One jump, where a member that says
@@ -147,7 +147,7 @@ class boundary_relay : public boundary {
   static std::coroutine_handle<> call_resumed(Self& self) noexcept { return self.resumed(); }
   template <std::coroutine_handle<> (*Resumed)(Self&) noexcept>
   WEFT_CALLS_COROUTINES static void resume(void* frame) {
-    auto* const edge = static_cast<boundary_relay*>(static_cast<boundary*>(frame));
+    auto* const edge = static_cast<boundary_relay*>(static_cast<bare_boundary*>(frame));
     const std::coroutine_handle<> next = Resumed(static_cast<Self&>(*edge));
     const auto go_on = *static_cast<void (**)(void*)>(next.address());
     WEFT_MUSTTAIL return go_on(next.address());

@@ -45,6 +45,9 @@ namespace {
 using detail::account_state;
 using detail::accounting;
 using detail::frame_accounting;
+using detail::frame_class_bytes;
+using detail::frame_class_of;
+using detail::pooled_frame_bytes_max;
 
 accounting asked_for() noexcept {
   const char* asked = std::getenv("WEFT_FRAME_ACCOUNTS");
@@ -58,13 +61,13 @@ accounting settle(accounting wanted) noexcept {
                                                                                          : seen;
 }
 
-/// In front of each block, whose alignment it has.
-struct alignas(cache_line) header {
+/// In front of each block.
+struct header {
   account_state* account;  // nullptr: nobody's
   const void* block;
   std::size_t bytes;
 };
-static_assert(sizeof(header) == cache_line);
+static_assert(sizeof(header) <= cache_line);
 
 header& header_of(const void* block) noexcept {
   auto* const h = reinterpret_cast<header*>(const_cast<char*>(static_cast<const char*>(block)) -
@@ -85,13 +88,15 @@ account_state* current_account() noexcept {
 
 constinit thread_local account_state* next_account = nullptr;
 
-constexpr std::size_t in_lines(std::size_t bytes) noexcept {
-  return (bytes + cache_line - 1) & ~(cache_line - 1);
+/// What a block of `bytes` takes of the pool when it has no header.
+constexpr std::size_t counted_bytes(std::size_t bytes) noexcept {
+  return bytes <= pooled_frame_bytes_max ? frame_class_bytes(frame_class_of(bytes))
+                                         : (bytes + cache_line - 1) & ~(cache_line - 1);
 }
 
-// A block that is aligned to more than a line begins behind as much as it is aligned to.
+// So that the block is aligned as without a header: as its size says (see thread_state.hpp), or as asked.
 constexpr std::size_t front(std::size_t alignment) noexcept {
-  return alignment > sizeof(header) ? alignment : sizeof(header);
+  return alignment > cache_line ? alignment : cache_line;
 }
 
 }  // namespace
@@ -245,7 +250,7 @@ void* allocate_accounted(std::size_t bytes, std::size_t alignment, const job* pa
   } else {
     account = account_of(current_job());
   }
-  const std::size_t counted = in_lines(bytes);
+  const std::size_t counted = counted_bytes(bytes);
   if (account != nullptr && !account->book(counted, payer == nullptr)) throw frame_limit_error();
   const std::size_t before = front(alignment);
   void* memory = nullptr;
@@ -273,7 +278,7 @@ void free_accounted(void* block, std::size_t bytes, std::size_t alignment) noexc
   } else {
     free_block(memory, before + bytes);
   }
-  account_state::book_out(account, in_lines(bytes));
+  account_state::book_out(account, counted_bytes(bytes));
 }
 
 }  // namespace detail

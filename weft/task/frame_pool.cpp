@@ -36,8 +36,6 @@ using detail::frame_list;
 using detail::pooled_frame_bytes_max;
 using detail::this_thread_state;
 
-constexpr std::size_t class_bytes = std::size_t{1} << detail::frame_class_shift;
-static_assert(class_bytes == cache_line);
 constexpr unsigned batch_blocks = 64;
 constexpr std::size_t depot_bytes_max = std::size_t{256} << 10;  // of a class
 
@@ -88,7 +86,9 @@ bool pool_enabled() noexcept {
   return enabled;
 }
 
-constexpr std::size_t block_bytes(std::size_t index) noexcept { return (index + 1) * class_bytes; }
+constexpr std::size_t block_bytes(std::size_t index) noexcept {
+  return detail::frame_class_bytes(index);
+}
 constexpr std::size_t batch_bytes(std::size_t index) noexcept {
   return batch_blocks * block_bytes(index);
 }
@@ -212,7 +212,7 @@ namespace detail {
 void* allocate_block(std::size_t bytes) {
   if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled()))
     return system_allocate(bytes);
-  const std::size_t index = (bytes - 1) / class_bytes;
+  const std::size_t index = frame_class_of(bytes);
   frame_list* const lists = lists_of_thread();
   frame_block* b = lists != nullptr ? lists[index].head : nullptr;
   if (b != nullptr) {
@@ -227,7 +227,7 @@ void* allocate_block(std::size_t bytes) {
 
 void free_block(void* block, std::size_t bytes) noexcept {
   if (WEFT_UNLIKELY(bytes > pooled_frame_bytes_max || !pool_enabled())) return system_free(block);
-  const std::size_t index = (bytes - 1) / class_bytes;
+  const std::size_t index = frame_class_of(bytes);
   auto* const b = static_cast<frame_block*>(block);
   poison(b, block_bytes(index));
   frame_list* const lists = keep_frames();

@@ -5,8 +5,8 @@
 //
 //   Threads  any; memory may be freed on another thread than it came from
 //   Cost     a few instructions on the thread's own list; one lock or two a batch of 64 below
-//   Memory   blocks of a multiple of 64 bytes, 64-byte aligned (GCC 12 and Clang misalign frames of
-//            over-aligned locals otherwise); above 2 KiB straight from the system's allocator
+//   Memory   blocks of a multiple of 8 bytes, above 512 of 64 (see thread_state.hpp), aligned to what
+//            their size is a multiple of; above 2 KiB straight from the system's allocator
 //   Accounts frame_account.hpp: while they are on, every block comes the slow way, with a header
 //   Debug    WEFT_FRAME_POOL=off in the environment: every frame by the system's allocator; under
 //            AddressSanitizer pooled frames are poisoned while free
@@ -41,7 +41,6 @@ inline constexpr bool frames_in_line = false;
 #else
 inline constexpr bool frames_in_line = true;
 #endif
-inline constexpr std::size_t pooled_frame_bytes_max = frame_class_count << frame_class_shift;
 
 }  // namespace detail
 
@@ -50,7 +49,7 @@ namespace detail {
 /// nullptr: the slow way.
 [[nodiscard]] WEFT_ALWAYS_INLINE void* take_listed_frame(std::size_t bytes) noexcept {
   if (frames_in_line && bytes <= pooled_frame_bytes_max) {
-    frame_list& list = this_thread_state().frames[(bytes - 1) >> frame_class_shift];
+    frame_list& list = this_thread_state().frames[frame_class_of(bytes)];
     if (frame_block* const b = list.head; WEFT_LIKELY(b != nullptr)) {
       list.head = b->next;
       --list.count;
@@ -83,7 +82,7 @@ namespace detail {
 WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes,
                                    detail::thread_state& thread) noexcept {
   if (detail::frames_in_line && bytes <= detail::pooled_frame_bytes_max) {
-    detail::frame_list& list = thread.frames[(bytes - 1) >> detail::frame_class_shift];
+    detail::frame_list& list = thread.frames[detail::frame_class_of(bytes)];
     if (WEFT_LIKELY(list.count < list.limit)) {
       auto* const b = static_cast<detail::frame_block*>(frame);
       b->next = list.head;

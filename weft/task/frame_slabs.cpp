@@ -109,9 +109,7 @@ char* blocks_of(slab& s) noexcept {
   return reinterpret_cast<char*>(&c) +
          (static_cast<std::size_t>(&s - c.slabs) + 1) * frame_slab_bytes;
 }
-constexpr std::size_t block_bytes(std::size_t index) noexcept {
-  return (index + 1) << frame_class_shift;
-}
+constexpr std::size_t block_bytes(std::size_t index) noexcept { return frame_class_bytes(index); }
 
 // --- the store: slabs without a class -----------------------------------------------------------
 

@@ -18,6 +18,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/task/job_locals.hpp"
 #include "weft/task/priority.hpp"
+#include "weft/task/result_slot.hpp"
 
 namespace weft {
 
@@ -134,7 +135,11 @@ inline constexpr job_kind idle_kind{[](job&) noexcept {}};
 
 class job {
  public:
-  job* next = nullptr;  // link of whatever queue it is in
+  union {
+    job* next = nullptr;  // link of whatever queue it is in
+    // Of a root_job of void, which makes it when it ends: it is in no queue any more.
+    detail::result_slot<void> ended_with;
+  };
 
   job(scheduler& home, const job_kind& kind) noexcept : home_(&home), kind_(&kind) {}
   job(const job&) = delete;
@@ -212,7 +217,7 @@ class job {
   };
   static std::uint8_t as_maker(const job& maker) noexcept {
     const auto at = reinterpret_cast<std::uintptr_t>(&maker);
-    return static_cast<std::uint8_t>((at >> 6 ^ at >> 14) | 1);
+    return static_cast<std::uint8_t>((at >> 4 ^ at >> 12) | 1);
   }
   void made_by(job& maker) noexcept {
     born.maker = as_maker(maker);
@@ -334,7 +339,8 @@ class job {
 
  public:
   birth born;  // `children`: written by the job itself
-  // Of root_job, which has no room of its own for them.
+  // Of jobs that have no room of their own for them.
+  bool ended : 1 = false;  // its function and arguments are gone, and its result is there
   bool was_stopped : 1 = false;
   bool claimed : 1 = false;  // the result was taken: an exception in it is no panic any more
 };

@@ -27,13 +27,13 @@ template <class T>
 class outcome {
  public:
   explicit outcome(detail::root<T>& ended) : kind_(outcome_kind::value) {
-    if (ended.slot.has_error()) {
+    if (ended.slot().has_error()) {
       kind_ = outcome_kind::exception;
-      error_ = ended.slot.error();
+      error_ = ended.slot().error();
     } else if (ended.was_stopped) {
       kind_ = outcome_kind::stopped;
     } else if constexpr (!std::is_void_v<T>) {
-      value_.emplace(ended.slot.take());
+      value_.emplace(ended.slot().take());
     }
   }
   /// Of a job that ended and left this in `slot`.
@@ -67,7 +67,7 @@ namespace detail {
 [[noreturn]] void throw_stopped();
 /// See failures.hpp: `error` came out of `origin`.
 WEFT_NOINLINE void note_failure(const job& origin, const std::exception_ptr& error) noexcept;
-}
+}  // namespace detail
 
 template <class T = void>
 class [[nodiscard(
@@ -123,12 +123,12 @@ class join_handle<T>::joiner final : public awaitable_operation<joiner, join_ope
       : awaitable_operation<joiner, join_operation>(job.join), job_(job) {}
   T await_resume() {
     job_.claimed = true;
-    if (WEFT_UNLIKELY(job_.slot.has_error())) {
-      detail::note_failure(job_, job_.slot.error());
+    if (WEFT_UNLIKELY(job_.slot().has_error())) {
+      detail::note_failure(job_, job_.slot().error());
     } else if (WEFT_UNLIKELY(job_.was_stopped)) {
       detail::throw_stopped();
     }
-    return job_.slot.take();
+    return job_.slot().take();
   }
 
  private:

@@ -27,9 +27,9 @@ namespace detail {
 using end_with_error = void (*)(promise_base&, std::error_code);
 template <class P>
 constexpr end_with_error ender_of() noexcept {
-  if constexpr (requires(P& p, std::error_code e) { p.slot.set_value(std::unexpected(e)); }) {
+  if constexpr (requires(P& p, std::error_code e) { p.slot().set_value(std::unexpected(e)); }) {
     return [](promise_base& p, std::error_code e) {
-      static_cast<P&>(p).slot.set_value(std::unexpected(e));
+      static_cast<P&>(p).slot().set_value(std::unexpected(e));
     };
   } else {
     return nullptr;

@@ -26,8 +26,10 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
   }
   thread.unwinding = outer;
   thread.unwound_bytes = 0;
-  boundary& edge = p->edge();
-  edge.stopped_ = true;
+  bare_boundary& edge = p->edge();
+  if ((p->above_ & promise_base::under_bare_edge) != promise_base::under_bare_edge) {
+    static_cast<boundary&>(edge).stopped_ = true;
+  }
   return edge.handle();
 }
 

@@ -13,42 +13,55 @@
 
 #include "weft/task/frame_pool.hpp"
 #include "weft/task/job.hpp"
+#include "weft/task/result_slot.hpp"
 
 namespace weft {
 
 /// Where a stop ends: a job's root, catch_stop, a branch. It is resumed like a coroutine: its front is
-/// that of a coroutine's frame, as far as resuming needs one.
-class boundary {
+/// that of a coroutine's frame, as far as resuming needs one. A bare one is not told that it was a stop:
+/// the task that returned to it has no result then.
+class bare_boundary {
  public:
-  boundary(const boundary&) = delete;
-  boundary& operator=(const boundary&) = delete;
+  bare_boundary(const bare_boundary&) = delete;
+  bare_boundary& operator=(const bare_boundary&) = delete;
 
-  bool stopped() const noexcept { return stopped_; }
   std::coroutine_handle<> handle() noexcept { return std::coroutine_handle<>::from_address(this); }
   /// For the innermost frames that return here, in the place of a promise: only its address is used.
   promise_base& as_parent() noexcept;
 
  protected:
-  explicit boundary(void (*resume)(void*)) noexcept : resume_(resume) {}
+  explicit bare_boundary(void (*resume)(void*)) noexcept : resume_(resume) {}
   /// What is called when it is resumed the next time.
   void resume_by(void (*resume)(void*)) noexcept { resume_ = resume; }
+  ~bare_boundary() = default;
+
+ private:
+  [[maybe_unused]] void (*resume_)(void*);  // read by who resumes the handle
+};
+
+class boundary : public bare_boundary {
+ public:
+  bool stopped() const noexcept { return stopped_; }
+
+ protected:
+  using bare_boundary::bare_boundary;
   ~boundary() = default;
 
  private:
   friend std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
-  [[maybe_unused]] void (*resume_)(void*);  // read by who resumes the handle
   bool stopped_ = false;
 };
 
 class promise_base {
  public:
-  promise_base() noexcept = default;
+  promise_base() noexcept : job_(nullptr) {}
   promise_base(const promise_base&) = delete;
   promise_base& operator=(const promise_base&) = delete;
 
   std::coroutine_handle<> handle() noexcept {
     return std::coroutine_handle<promise_base>::from_promise(*this);
   }
+  /// Not of a task that has its result.
   job* owner() const noexcept { return job_; }
   promise_base* parent() const noexcept {
     return reinterpret_cast<promise_base*>(above_ & ~bits);  // NOLINT(performance-no-int-to-ptr)
@@ -62,6 +75,10 @@ class promise_base {
   /// It returns to `edge`, where a stop ends, too.
   void attach(boundary& edge, job& owner) noexcept {
     above_ = reinterpret_cast<std::uintptr_t>(&edge.as_parent()) | under_edge;
+    job_ = &owner;
+  }
+  void attach(bare_boundary& edge, job& owner) noexcept {
+    above_ = reinterpret_cast<std::uintptr_t>(&edge.as_parent()) | under_bare_edge;
     job_ = &owner;
   }
   /// This coroutine is the outermost of `owner`.
@@ -87,7 +104,9 @@ class promise_base {
   }
 
  protected:
-  ~promise_base() = default;
+  ~promise_base() {}
+  /// Of a coroutine whose result is void, in the place of its owner.
+  detail::result_slot<void>& end_without_value() noexcept { return end_; }
 
  private:
   friend class relay_promise;
@@ -96,8 +115,9 @@ class promise_base {
   static constexpr std::uintptr_t under_edge = 1;  // the parent is a boundary's front
   static constexpr std::uintptr_t is_relay = 2;    // part of the frame above it: a relay_promise
   static constexpr std::uintptr_t is_edge = 4;     // such a one, which has the boundary beside it
+  static constexpr std::uintptr_t under_bare_edge = under_edge | is_edge;
   static constexpr std::uintptr_t bits = 7;
-  boundary& edge() const noexcept;
+  bare_boundary& edge() const noexcept;
   using destroy_function = void(void*);
   /// Where a frame says how it is destroyed.
   static destroy_function** destroyer(void* frame) noexcept {
@@ -106,7 +126,12 @@ class promise_base {
   static void free_rest(void* frame) noexcept;
 
   std::uintptr_t above_ = 0;
-  job* job_ = nullptr;
+  union {
+    job* job_;
+    // A task<> that has ended is nobody's any more, and says here how it ended: a word less in the
+    // frames of most tasks. Their promise destroys it.
+    detail::result_slot<void> end_;
+  };
 };
 
 /// The promise of a relay: in the chain of awaiters like any other, but no frame of its own.
@@ -129,13 +154,13 @@ class relay_promise final : public promise_base {
   boundary* edge_ = nullptr;
 };
 
-inline boundary& promise_base::edge() const noexcept {
-  if ((above_ & is_edge) != 0) return *static_cast<const relay_promise*>(this)->edge_;
-  return *reinterpret_cast<boundary*>(reinterpret_cast<unsigned char*>(parent()) -
-                                      2 * sizeof(void*));
+inline bare_boundary& promise_base::edge() const noexcept {
+  if ((above_ & is_relay) != 0) return *static_cast<const relay_promise*>(this)->edge_;
+  return *reinterpret_cast<bare_boundary*>(reinterpret_cast<unsigned char*>(parent()) -
+                                           2 * sizeof(void*));
 }
 
-inline promise_base& boundary::as_parent() noexcept {
+inline promise_base& bare_boundary::as_parent() noexcept {
   // Where from_promise() would look for it, for the handle to be that of this object.
   return *reinterpret_cast<promise_base*>(reinterpret_cast<unsigned char*>(this) +
                                           2 * sizeof(void*));

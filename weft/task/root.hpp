@@ -9,7 +9,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "weft/base/cache_line.hpp"
 #include "weft/base/census.hpp"
@@ -56,21 +55,135 @@ class root_job : public job {
 template <class T>
 class root : public root_job {
  public:
-  result_slot<T> slot;
+  /// Valid once the job has ended.
+  result_slot<T>& slot() noexcept { return slot_; }
 
  protected:
   using root_job::root_job;
+  void open_slot() noexcept {}
   static std::exception_ptr error_of(root_job& self) noexcept {
-    return static_cast<root&>(self).slot.error();
+    return static_cast<root&>(self).slot_.error();
   }
+
+ private:
+  result_slot<T> slot_;
+};
+
+template <>
+class root<void> : public root_job {
+ public:
+  result_slot<void>& slot() noexcept { return ended_with; }
+
+ protected:
+  using root_job::root_job;
+  ~root() {
+    if (ended) ended_with.~result_slot();
+  }
+  /// From here on the job is in no queue.
+  void open_slot() noexcept { ::new (static_cast<void*>(&ended_with)) result_slot<void>; }
+  static std::exception_ptr error_of(root_job& self) noexcept { return self.ended_with.error(); }
+};
+
+/// The task that a job's function has made, and the boundary that it returns to.
+template <class Holder, class Task>
+struct called_task {
+  class front final : public boundary_relay<front, bare_boundary> {
+   public:
+    /// It is the first thing in a Holder.
+    std::coroutine_handle<> resumed() noexcept {
+      return reinterpret_cast<Holder*>(this)->task_returned();
+    }
+  };
+  front edge;
+  Task task;
+};
+
+/// How long a job needs its function and its arguments.
+enum class body_stays : std::uint8_t { no_task, beside_its_task, until_called };
+template <class Body>
+consteval body_stays how_long() noexcept {
+  if constexpr (!is_task<typename Body::returned>)
+    return body_stays::no_task;
+  else
+    return Body::is_used_up ? body_stays::until_called : body_stays::beside_its_task;
+}
+
+/// The function and the arguments of a job, and the task that they make, if they make one. `Self`
+/// derives from it, and has resumed(), which is called when the task has ended, or a stop.
+template <class Self, class Body, body_stays = how_long<Body>()>
+class root_body {
+ protected:
+  template <class... A>
+  explicit root_body(std::in_place_t, A&&... a) : body_(std::forward<A>(a)...) {}
+  ~root_body() {}
+  auto call() { return body_(); }
+  void destroy_body() noexcept { body_.~Body(); }
+
+ private:
+  union {
+    Body body_;
+  };
+};
+
+template <class Self, class Body>
+class root_body<Self, Body, body_stays::beside_its_task> {
+  using running = called_task<root_body, typename Body::returned>;
+
+ public:
+  std::coroutine_handle<> task_returned() noexcept { return static_cast<Self*>(this)->resumed(); }
+
+ protected:
+  template <class... A>
+  explicit root_body(std::in_place_t, A&&... a) : body_(std::forward<A>(a)...) {}
+  ~root_body() {}
+  running& call() {
+    ::new (static_cast<void*>(&running_.task)) typename Body::returned(body_());
+    return running_;
+  }
+  running& called() noexcept { return running_; }
+  void destroy_body() noexcept { body_.~Body(); }
+
+ private:
+  running running_;  // in front
+  union {
+    Body body_;
+  };
+};
+
+/// The task takes their place.
+template <class Self, class Body>
+class root_body<Self, Body, body_stays::until_called> {
+  using running = called_task<root_body, typename Body::returned>;
+
+ public:
+  std::coroutine_handle<> task_returned() noexcept { return static_cast<Self*>(this)->resumed(); }
+
+ protected:
+  template <class... A>
+  explicit root_body(std::in_place_t, A&&... a) : body_(std::forward<A>(a)...) {}
+  ~root_body() {}
+  running& call() {
+    Body body(std::move(body_));
+    ::new (static_cast<void*>(&running_)) running;
+    ::new (static_cast<void*>(&running_.task)) typename Body::returned(body());
+    return running_;
+  }
+  running& called() noexcept { return running_; }
+  void destroy_body() noexcept {}
+
+ private:
+  union {
+    Body body_;
+    running running_;
+  };
 };
 
 /// `Body` has `using returned`, a task or a value, and `returned operator()()`; it is destroyed when
 /// the job ends, whenever its handle goes.
 template <class T, class Body>
-class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
-  using returned = typename Body::returned;
-  static constexpr bool is_call = is_task<returned>;
+class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> {
+  using base = root_body<root_of, Body>;
+  static constexpr bool is_call = is_task<typename Body::returned>;
 
  public:
   template <class... A>
@@ -85,11 +198,12 @@ class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
   }
 
  private:
-  friend boundary_relay<root_of>;
+  friend base;
   template <class... A>
-  explicit root_of(scheduler& home, A&&... a) : root<T>(home, how), body_(std::forward<A>(a)...) {}
+  explicit root_of(scheduler& home, A&&... a)
+      : root<T>(home, how), base(std::in_place, std::forward<A>(a)...) {}
   ~root_of() {
-    if (!ended_) body_.~Body();
+    if (!this->ended) this->destroy_body();
   }
 
   static std::coroutine_handle<> start_root(root_job& self) noexcept {
@@ -97,49 +211,53 @@ class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
   }
   std::coroutine_handle<> begin() noexcept {
     if (this->stop_requested()) {  // before it ran: not even its first line is executed
+      this->open_slot();
       this->was_stopped = true;
       return finish();
     }
     try {
       if constexpr (is_call) {
-        ::new (static_cast<void*>(&task_)) returned(body_());
-      } else if constexpr (std::is_void_v<returned>) {
-        body_();
-        this->slot.set_value();
+        auto& made = this->call();
+        promise_base& inner = made.task.promise();
+        inner.attach(made.edge, *this);
+        return inner.handle();
       } else {
-        this->slot.set_value(body_());
-      }
-    } catch (...) {
-      this->slot.clear();
-      this->slot.set_error(std::current_exception());
-      return finish();
-    }
-    if constexpr (is_call) {
-      promise_base& inner = task_.promise();
-      inner.attach(*this, *this);
-      return inner.handle();
-    } else {
-      return finish();
-    }
-  }
-  std::coroutine_handle<> resumed() noexcept {
-    if constexpr (is_call) {
-      if (WEFT_UNLIKELY(this->stopped())) {
-        this->was_stopped = true;  // frames die here, innermost first
-      } else {
-        try {
-          this->slot.take_from(task_.promise().slot);
-        } catch (...) {  // the value's move
-          this->slot.set_error(std::current_exception());
+        this->open_slot();
+        if constexpr (std::is_void_v<T>) {
+          this->call();
+          this->slot().set_value();
+        } else {
+          this->slot().set_value(this->call());
         }
       }
-      task_.destroy();
+    } catch (...) {
+      if constexpr (is_call) this->open_slot();
+      this->slot().clear();
+      this->slot().set_error(std::current_exception());
     }
     return finish();
   }
+  std::coroutine_handle<> resumed() noexcept
+    requires is_call
+  {
+    this->open_slot();
+    auto& task = this->called().task;
+    auto& gave = task.promise().slot();
+    if (WEFT_LIKELY(gave.has_value() || gave.has_error())) {
+      try {
+        this->slot().take_from(gave);
+      } catch (...) {  // the value's move
+        this->slot().set_error(std::current_exception());
+      }
+    } else {
+      this->was_stopped = true;  // frames die here, innermost first
+    }
+    task.destroy();
+    return finish();
+  }
   std::coroutine_handle<> finish() noexcept {
-    ended_ = true;
-    body_.~Body();
+    this->ended = true;
+    this->destroy_body();
     return this->end();
   }
 
@@ -164,12 +282,6 @@ class root_of final : public root<T>, private boundary_relay<root_of<T, Body>> {
   }
   static constexpr root_job::operations how{
       {.run = &root_job::run_root, .in_block = true}, &start_root, &free, &root<T>::error_of};
-
-  bool ended_ = false;
-  [[no_unique_address]] std::conditional_t<is_call, returned, std::monostate> task_{};
-  union {
-    Body body_;
-  };
 };
 
 template <class R>
@@ -185,12 +297,49 @@ template <class F, class... A>
 using spawned_value_t =
     typename spawned_value<std::invoke_result_t<std::decay_t<F>&, std::decay_t<A>...>>::type;
 
+/// Whether a function with these parameters, called with A..., keeps nothing but copies of them.
+template <class A, class P>
+inline constexpr bool is_copied =
+    std::is_same_v<A, std::remove_cv_t<P>> || (std::is_scalar_v<A> && std::is_scalar_v<P>);
+template <class T, class P>
+inline constexpr bool is_copied<std::reference_wrapper<T>, P&> =
+    std::is_same_v<std::remove_const_t<T>, std::remove_const_t<P>>;
+template <class Signature, class... A>
+inline constexpr bool all_copied = false;
+template <class R, class... P, class... A>
+  requires(sizeof...(P) == sizeof...(A))
+inline constexpr bool all_copied<R (*)(P...), A...> = (is_copied<A, P> && ...);
+template <class R, class... P, class... A>
+inline constexpr bool all_copied<R (*)(P...) noexcept, A...> = all_copied<R (*)(P...), A...>;
+template <class F, class R, class... P, class... A>
+inline constexpr bool all_copied<R (F::*)(P...) const, A...> = all_copied<R (*)(P...), A...>;
+template <class F, class R, class... P, class... A>
+inline constexpr bool all_copied<R (F::*)(P...) const noexcept, A...> =
+    all_copied<R (*)(P...), A...>;
+
+/// Whether f(args...) may go when it has given its task: f has no captures, and the task no reference
+/// to what was copied into args.
+template <class F, class... A>
+consteval bool needed_for_the_call_only() {
+  if constexpr (std::is_pointer_v<F>) {
+    return all_copied<F, A...>;
+  } else if constexpr (std::is_empty_v<F> && requires { &F::operator(); }) {
+    return all_copied<decltype(&F::operator()), A...>;
+  } else {
+    return false;
+  }
+}
+
 /// f(args...). `f` stays while its task runs, so that a lambda's captures live as long as the
-/// coroutine that uses them; so do the arguments, which it may take by reference.
+/// coroutine that uses them; so do the arguments, which it may take by reference. Unless it does not.
 template <class F, class... A>
 class call_body {
  public:
   using returned = std::invoke_result_t<F&, A...>;
+  static constexpr bool is_used_up =
+      needed_for_the_call_only<F, A...>() && (std::is_trivially_destructible_v<A> && ...) &&
+      (std::is_trivially_copy_constructible_v<A> && ...) &&
+      std::is_trivially_copy_constructible_v<F> && std::is_trivially_destructible_v<F>;
   template <class G, class... B>
   explicit call_body(G&& f, B&&... a) : f_(std::forward<G>(f)), args_(std::forward<B>(a)...) {}
   returned operator()() {
@@ -219,6 +368,7 @@ template <class T, class A>
 class await_body {
  public:
   using returned = task<T>;
+  static constexpr bool is_used_up = true;
   explicit await_body(A& awaitable) noexcept : awaitable_(&awaitable) {}
   returned operator()() { return await_one<T>(awaitable_); }
 

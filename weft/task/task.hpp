@@ -21,6 +21,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/result.hpp"
 #include "weft/task/promise.hpp"
+#include "weft/task/result_slot.hpp"
 
 namespace weft {
 
@@ -28,146 +29,6 @@ template <class T = void>
 class task;
 
 namespace detail {
-
-/// A value, an exception, or nothing yet.
-template <class T>
-class result_slot {
-  using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
-
- public:
-  result_slot() noexcept {}
-  ~result_slot() { clear(); }
-  result_slot(const result_slot&) = delete;
-  result_slot& operator=(const result_slot&) = delete;
-
-  template <class... A>
-    requires std::is_reference_v<T> || std::is_constructible_v<stored, A&&...>
-  void set_value(A&&... a) {
-    WEFT_CHECK_SLOW(state_ == state::empty, "a result was set twice");
-    if constexpr (std::is_reference_v<T>) {
-      value_ = (std::addressof(a), ...);
-    } else {
-      ::new (static_cast<void*>(&value_)) stored(std::forward<A>(a)...);
-    }
-    state_ = state::value;
-  }
-  void set_error(std::exception_ptr e) noexcept {
-    clear();
-    ::new (static_cast<void*>(&error_)) std::exception_ptr(std::move(e));
-    state_ = state::error;
-  }
-  bool has_value() const noexcept { return state_ == state::value; }
-  bool has_error() const noexcept { return state_ == state::error; }
-  std::exception_ptr error() const noexcept { return has_error() ? error_ : nullptr; }
-  void clear() noexcept {
-    if (state_ == state::value) value_.~stored();
-    if (state_ == state::error) error_.~exception_ptr();
-    state_ = state::empty;
-  }
-
-  /// The value, once; or rethrows.
-  T take() {
-    if (WEFT_UNLIKELY(state_ != state::value)) throw_instead();
-    const clearing afterwards(*this);
-    if constexpr (std::is_reference_v<T>) {
-      return static_cast<T>(*value_);
-    } else {
-      return static_cast<T>(std::move(value_));
-    }
-  }
-  /// Moves what `other` has, if anything, into this one.
-  void take_from(result_slot& other) {
-    if (other.state_ == state::error) {
-      set_error(std::move(other.error_));
-    } else if (other.state_ == state::value) {
-      if constexpr (std::is_reference_v<T>) {
-        set_value(*other.value_);
-      } else {
-        set_value(std::move(other.value_));
-      }
-    }
-  }
-
- private:
-  enum class state : unsigned char { empty, value, error };
-  [[noreturn]] WEFT_NOINLINE void throw_instead() {
-    WEFT_ASSERT(state_ == state::error, "a task's result was taken twice, or before it had one");
-    std::exception_ptr e = std::move(error_);
-    clear();
-    std::rethrow_exception(std::move(e));
-  }
-  /// Also when moving the value out throws.
-  class clearing {
-   public:
-    explicit clearing(result_slot& s) noexcept : slot_(s) {}
-    ~clearing() { slot_.clear(); }
-    clearing(const clearing&) = delete;
-    clearing& operator=(const clearing&) = delete;
-
-   private:
-    result_slot& slot_;
-  };
-  union {
-    stored value_;
-    std::exception_ptr error_;
-  };
-  state state_ = state::empty;
-};
-
-/// Of void there is nothing to keep, so that one word is enough: most jobs and tasks have one.
-template <>
-class result_slot<void> {
- public:
-  result_slot() noexcept {}
-  ~result_slot() { clear(); }
-  result_slot(const result_slot&) = delete;
-  result_slot& operator=(const result_slot&) = delete;
-
-  void set_value() noexcept {
-    WEFT_CHECK_SLOW(word_ == empty, "a result was set twice");
-    word_ = value;
-  }
-  void set_error(std::exception_ptr e) noexcept {
-    WEFT_ASSERT(e != nullptr, "a task failed with an exception_ptr that points at nothing");
-    clear();
-    ::new (static_cast<void*>(&error_)) std::exception_ptr(std::move(e));
-  }
-  bool has_value() const noexcept { return word_ == value; }
-  bool has_error() const noexcept { return word_ > value; }
-  std::exception_ptr error() const noexcept { return has_error() ? error_ : nullptr; }
-  void clear() noexcept {
-    if (WEFT_UNLIKELY(has_error())) error_.~exception_ptr();
-    word_ = empty;
-  }
-
-  /// Once; or rethrows.
-  void take() {
-    if (WEFT_UNLIKELY(!has_value())) throw_instead();
-    word_ = empty;
-  }
-  void take_from(result_slot& other) noexcept {
-    if (WEFT_UNLIKELY(other.has_error())) {
-      set_error(std::move(other.error_));
-    } else if (other.has_value()) {
-      set_value();
-    }
-  }
-
- private:
-  static constexpr std::uintptr_t empty = 0;
-  static constexpr std::uintptr_t value = 1;  // else the address that an exception_ptr is
-  static_assert(sizeof(std::exception_ptr) == sizeof(std::uintptr_t));
-  [[noreturn]] WEFT_NOINLINE void throw_instead() {
-    WEFT_ASSERT(has_error(), "a task's result was taken twice, or before it had one");
-    std::exception_ptr e = std::move(error_);
-    clear();
-    std::rethrow_exception(std::move(e));
-  }
-  union {
-    std::uintptr_t word_ = empty;
-    std::exception_ptr error_;
-  };
-};
 
 /// At the end of a task: its awaiter goes on.
 class final_transfer {
@@ -184,11 +45,24 @@ class final_transfer {
 template <class T>
 class task_promise_common : public promise_base {
  public:
+  ~task_promise_common() {
+    if constexpr (std::is_void_v<T>) slot().clear();
+  }
   std::suspend_always initial_suspend() const noexcept { return {}; }
   final_transfer final_suspend() const noexcept { return final_transfer(); }
-  void unhandled_exception() noexcept { slot.set_error(std::current_exception()); }
+  void unhandled_exception() noexcept { slot().set_error(std::current_exception()); }
 
-  result_slot<T> slot;
+  result_slot<T>& slot() noexcept {
+    if constexpr (std::is_void_v<T>) {
+      return this->end_without_value();
+    } else {
+      return slot_;
+    }
+  }
+
+ private:
+  struct none {};
+  [[no_unique_address]] std::conditional_t<std::is_void_v<T>, none, result_slot<T>> slot_;
 };
 
 template <class T>
@@ -200,9 +74,9 @@ class task_promise final : public task_promise_common<T> {
   void return_value(U&& value) {
     if constexpr (std::is_reference_v<T>) {
       static_assert(std::is_reference_v<U&&>);
-      this->slot.set_value(value);
+      this->slot().set_value(value);
     } else {
-      this->slot.set_value(std::forward<U>(value));
+      this->slot().set_value(std::forward<U>(value));
     }
   }
 };
@@ -211,7 +85,7 @@ template <>
 class task_promise<void> final : public task_promise_common<void> {
  public:
   task<void> get_return_object() noexcept;
-  void return_void() noexcept { slot.set_value(); }
+  void return_void() noexcept { slot().set_value(); }
 };
 
 }  // namespace detail
@@ -244,11 +118,11 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
       frame_.promise().attach(waiter.promise());
       return frame_;
     }
-    T await_resume() { return frame_.promise().slot.take(); }
+    T await_resume() { return frame_.promise().slot().take(); }
     [[nodiscard(WEFT_RESULT_MESSAGE)]] T await_resume()
       requires detail::is_result<T>
     {
-      return frame_.promise().slot.take();
+      return frame_.promise().slot().take();
     }
 
    private:

@@ -97,7 +97,7 @@ class with_await final {
   }
   T await_resume() {
     branch_->claimed = true;
-    return branch_->slot.take();
+    return branch_->slot().take();
   }
 
  private:

@@ -34,8 +34,32 @@ struct frame_list {
   std::uint32_t limit;  // count at which free_frame() asks for help; 0 before the first help
 };
 
-constexpr unsigned frame_class_shift = 6;  // classes are multiples of 64 bytes
-constexpr unsigned frame_class_count = 32;
+// Classes of blocks: each 8 bytes up to 512, where most frames and jobs are, then each 64. What a block
+// is for has a size that is a multiple of its alignment, up to 64, and its class is so, too: so it stands
+// right, although nobody says how a frame is aligned (GCC 12 and Clang do not ask for more than 16).
+constexpr std::size_t fine_class_bytes = 8;
+constexpr std::size_t fine_bytes_max = 512;
+constexpr std::size_t coarse_class_bytes = 64;
+constexpr std::size_t pooled_frame_bytes_max = 2048;
+constexpr std::size_t fine_class_count = fine_bytes_max / fine_class_bytes;
+constexpr std::size_t frame_class_count =
+    fine_class_count + (pooled_frame_bytes_max - fine_bytes_max) / coarse_class_bytes;
+
+/// Of a block of that many bytes, 1 to pooled_frame_bytes_max.
+WEFT_ALWAYS_INLINE constexpr std::size_t frame_class_of(std::size_t bytes) noexcept {
+  return bytes <= fine_bytes_max
+             ? (bytes - 1) / fine_class_bytes
+             : fine_class_count + (bytes - 1 - fine_bytes_max) / coarse_class_bytes;
+}
+/// How large its blocks are: a free one has room for a frame_block, and stands as right as asked.
+constexpr std::size_t frame_class_bytes(std::size_t index) noexcept {
+  const std::size_t bytes =
+      index < fine_class_count
+          ? (index + 1) * fine_class_bytes
+          : fine_bytes_max + (index + 1 - fine_class_count) * coarse_class_bytes;
+  return bytes < sizeof(frame_block) ? 32 : bytes;
+}
+static_assert(frame_class_of(pooled_frame_bytes_max) == frame_class_count - 1);
 
 struct fork_port;
 class worker;

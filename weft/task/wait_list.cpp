@@ -6,8 +6,9 @@
 //           crowded  somebody waits
 //           calm     neither: the state may be changed by a compare-exchange; where somebody waits, by
 //                    one that leaves `crowded` as it is (change_beside)
-// stands_   of a waiter, written by whoever holds the list
-//           out       not on waiting_: before, and once it was taken or has left
+// stands()  of a waiter, written by whoever holds the list; before and afterwards by its job
+//           out       not on waiting_: before, and once it was taken or has left; so are `paid` and
+//                     `gave_way`, which are the job's own notes
 //           in_line   it is on waiting_; by_claim: of a select, it can be taken by who has the claim
 //           dropped   not on waiting_: it was found there after its select was decided. Its withdrawal
 //                     is under way, and ends it as if it had been there until then
@@ -79,7 +80,7 @@ bool wait_list::hold::put(waiter& w, promise_base& who, bool is_asked, bool in_f
   const auto armed = is_asked ? me.arm_to_go_on(w, who) : me.arm(w, who);
   if (armed == job::arm_result::stopped) return false;
   const bool shared = detail::claiming_job::from(me) != nullptr;
-  w.stands_.set(shared ? waiter::standing::in_line_by_claim : waiter::standing::in_line);
+  w.stand(shared ? waiter::standing::in_line_by_claim : waiter::standing::in_line);
   in_front ? list_.waiting_.push_front(w) : list_.waiting_.push_back(w);
   return true;
 }
@@ -87,13 +88,13 @@ bool wait_list::hold::put(waiter& w, promise_base& who, bool is_asked, bool in_f
 bool wait_list::hold::take_front(list& taken) noexcept {
   using standing = waiter::standing;
   waiter& w = list_.waiting_.pop_front();
-  if (WEFT_UNLIKELY(w.stands_.get() == standing::in_line_by_claim) &&
+  if (WEFT_UNLIKELY(w.stands() == standing::in_line_by_claim) &&
       WEFT_MUTATE("wait_list.claim.unasked", !detail::claiming_job::from(*w.owner())->take_claim(),
                   false)) {
-    w.stands_.set(WEFT_MUTATE("wait_list.dropped.forgotten", standing::dropped, standing::out));
+    w.stand(WEFT_MUTATE("wait_list.dropped.forgotten", standing::dropped, standing::out));
     return false;
   }
-  w.stands_.set(WEFT_MUTATE("wait_list.taken.still_waits", standing::out, standing::in_line));
+  w.stand(WEFT_MUTATE("wait_list.taken.still_waits", standing::out, standing::in_line));
   taken.push_back(w);
   return true;
 }
@@ -118,14 +119,14 @@ void wait_list::waiter::withdraw() noexcept {
   list taken;
   bool more = true;
   {
-    hold held(list_);
-    if (stands_.get() == standing::out) return;  // taken: completion wins
-    if (stands_.get() != standing::dropped) unlink();
-    stands_.set(standing::out);
+    hold held(in());
+    if (stands() == standing::out) return;  // taken: completion wins
+    if (stands() != standing::dropped) unlink();
+    stand(standing::out);
     more = left(held, taken);
   }
   while (more) {  // this one has not ended yet, so the primitive is still there
-    hold held(list_);
+    hold held(in());
     more = left(held, taken);
   }
   wake(taken);

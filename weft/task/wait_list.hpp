@@ -90,7 +90,7 @@ class wait_list::waiter : public operation, public list_hook<link_tag> {
   static constexpr bool takes_claim = true;
 
  protected:
-  explicit waiter(wait_list& in) noexcept : list_(in) {}
+  explicit waiter(wait_list& in) noexcept : list_(reinterpret_cast<std::uintptr_t>(&in)) {}
   ~waiter() = default;
 
   /// It has left because of a stop, and is about to end: undo what its coming did, and take who may
@@ -99,15 +99,36 @@ class wait_list::waiter : public operation, public list_hook<link_tag> {
     static_cast<void>(taken);
     return false;
   }
-  wait_list& in() const noexcept { return list_; }
+  wait_list& in() const noexcept {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return *reinterpret_cast<wait_list*>(list_.load(order::relaxed) & ~standings);
+  }
+
+  // While it stands in line this is written by whoever holds the list, else by the job itself.
+  enum class standing : std::uint8_t {
+    out,       // not in line: before, and once it was taken or has left
+    paid,      // the same, and its budget is spent
+    gave_way,  // the same, while it lets others run first
+    in_line,
+    in_line_by_claim,
+    dropped,
+  };
+  standing stands() const noexcept {
+    return static_cast<standing>(list_.load(order::relaxed) & standings);
+  }
+  void stand(standing how) noexcept {
+    list_.store((list_.load(order::relaxed) & ~standings) | static_cast<std::uintptr_t>(how),
+                order::relaxed);
+  }
 
  private:
   friend class wait_list;
   friend class hold;
-  enum class standing : std::uint8_t { out, in_line, in_line_by_claim, dropped };
-  wait_list& list_;
-  plain<standing> stands_{standing::out};  // written by whoever holds the list
+  static constexpr std::uintptr_t standings = 7;  // beside the address of the list, which stays
+  // Atomic since withdraw() asks for the address while somebody else may hold the list.
+  atomic<std::uintptr_t> list_;
 };
+static_assert(alignof(wait_list) >= 8);
 
 /// The right to change everything. Held for a few instructions, never across a wake.
 class wait_list::hold {
@@ -171,19 +192,24 @@ WEFT_ALWAYS_INLINE bool sees_stop(const job& me) noexcept {
 template <class Self, class Waiter = wait_list::waiter>
 class wait_list_operation : public awaitable_operation<Self, Waiter> {
   using base = awaitable_operation<Self, Waiter>;
+  using standing = typename Waiter::standing;
 
  public:
   WEFT_ALWAYS_INLINE bool await_ready() noexcept {
     job* const me = current_job();
     if (me == nullptr || detail::sees_stop(*me)) return false;
-    paid_ = me->spend_budget();
-    return paid_ && self().try_now(*me);
+    if (!me->spend_budget()) return false;
+    if (self().try_now(*me)) return true;
+    this->stand(standing::paid);
+    return false;
   }
   std::coroutine_handle<> start(promise_base& who) noexcept {
     job& me = *who.owner();
     if (detail::sees_stop(me)) return unwind(who);
-    if (paid_ || me.spend_budget() || me.home().goes_on(me)) return enter(who);
-    gave_way_ = true;
+    if (this->stands() == standing::paid || me.spend_budget() || me.home().goes_on(me)) {
+      return enter(who);
+    }
+    this->stand(standing::gave_way);
     me.yield_in_to_go_on(*this, who);  // It may go on elsewhere from here on: touch nothing.
     return std::noop_coroutine();
   }
@@ -200,7 +226,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   /// It gave way and its turn has come again, or it was woken and is asked.
   std::coroutine_handle<> go_on(promise_base& who) noexcept final {
     if constexpr (is_asked_when_woken()) {
-      if (!std::exchange(gave_way_, false)) return self().woken(who);
+      if (this->stands() != standing::gave_way) return self().woken(who);
     }
     return detail::sees_stop(*who.owner()) ? unwind(who) : enter(who);
   }
@@ -239,9 +265,6 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     return how;
   }
   Self& self() noexcept { return static_cast<Self&>(*this); }
-
-  bool paid_ = false;
-  bool gave_way_ = false;
 };
 
 }  // namespace weft

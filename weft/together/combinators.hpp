@@ -210,7 +210,7 @@ class step_task_await final : private relay<step_task_await<Step, A, F>> {
     if constexpr (!std::is_same_v<Step, then_step>) {
       if (!next_) return Step::template otherwise<R>(std::move(*value_));
     }
-    return next_.promise().slot.take();
+    return next_.promise().slot().take();
   }
 
  private:

@@ -79,7 +79,7 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
   }
   result_slot<T>& slot() noexcept {
     if constexpr (is_call) {
-      return held_.promise().slot;
+      return held_.promise().slot();
     } else {
       return held_;
     }

@@ -170,7 +170,7 @@ class loop_in_place {
   }
   Total end(task<Total>& all) {
     if (WEFT_UNLIKELY(error_ != nullptr)) std::rethrow_exception(std::move(error_));
-    return all.promise().slot.take();
+    return all.promise().slot().take();
   }
 
  private:

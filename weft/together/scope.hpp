@@ -127,7 +127,7 @@ class exit_step_of final : public exit_step {
       },
       [](exit_step& self) noexcept -> std::exception_ptr {
         auto& mine = static_cast<exit_step_of&>(self);
-        return mine.task_ ? mine.task_.promise().slot.error() : nullptr;
+        return mine.task_ ? mine.task_.promise().slot().error() : nullptr;
       },
       [](exit_step& self) noexcept {
         auto* const mine = static_cast<exit_step_of*>(&self);
@@ -205,18 +205,10 @@ class tells_scope {
 
 /// A child: `Body` as in root_of; `Tell` is told what it gave.
 template <class Body, class Tell = tells_scope>
-class child_of final : public child_job, private boundary_relay<child_of<Body, Tell>> {
-  using returned = typename Body::returned;
-  static constexpr bool is_call = is_task<returned>;
-  template <class R>
-  struct value_of {
-    using type = R;
-  };
-  template <class T>
-  struct value_of<task<T>> {
-    using type = T;
-  };
-  using T = typename value_of<returned>::type;
+class child_of final : public child_job, private root_body<child_of<Body, Tell>, Body> {
+  using base = root_body<child_of, Body>;
+  using T = typename spawned_value<typename Body::returned>::type;
+  static constexpr bool is_call = is_task<typename Body::returned>;
   static constexpr bool has_epoch = requires(const Tell& t) { t.epoch(); };
 
  public:
@@ -232,12 +224,12 @@ class child_of final : public child_job, private boundary_relay<child_of<Body, T
   }
 
  private:
-  friend boundary_relay<child_of>;
+  friend base;
   template <class... A>
   child_of(scheduler& home, child_group& group, Tell tell, A&&... a)
-      : child_job(home, how, group), tell_(tell), body_(std::forward<A>(a)...) {}
+      : child_job(home, how, group), base(std::in_place, std::forward<A>(a)...), tell_(tell) {}
   ~child_of() {
-    if (!ended_) body_.~Body();
+    if (!ended) this->destroy_body();
   }
 
   std::coroutine_handle<> begin() noexcept {
@@ -245,21 +237,21 @@ class child_of final : public child_job, private boundary_relay<child_of<Body, T
     if (has_epoch ? this->told_to_stop() : this->group().stopping()) return finish_stopped();
     if constexpr (is_call) {
       try {
-        ::new (static_cast<void*>(&task_)) returned(body_());
+        auto& made = this->call();
+        promise_base& inner = made.task.promise();
+        inner.attach(made.edge, *this);
+        return inner.handle();
       } catch (...) {
         return finish_failed();
       }
-      promise_base& inner = task_.promise();
-      inner.attach(*this, *this);
-      return inner.handle();
     } else {
       result_slot<T> slot;
       try {
         if constexpr (std::is_void_v<T>) {
-          body_();
+          this->call();
           slot.set_value();
         } else {
-          slot.set_value(body_());
+          slot.set_value(this->call());
         }
       } catch (...) {
         slot.clear();
@@ -269,15 +261,17 @@ class child_of final : public child_job, private boundary_relay<child_of<Body, T
       return finish();
     }
   }
-  std::coroutine_handle<> resumed() noexcept {
-    if constexpr (is_call) {
-      if (WEFT_UNLIKELY(this->stopped())) {
-        task_.destroy();
-        return finish_stopped();
-      }
-      tell_.ended(this->group(), task_.promise().slot);
-      task_.destroy();
+  std::coroutine_handle<> resumed() noexcept
+    requires is_call
+  {
+    auto& task = this->called().task;
+    auto& gave = task.promise().slot();
+    if (WEFT_UNLIKELY(!gave.has_value() && !gave.has_error())) {
+      task.destroy();
+      return finish_stopped();
     }
+    tell_.ended(this->group(), gave);
+    task.destroy();
     return finish();
   }
   WEFT_NOINLINE std::coroutine_handle<> finish_failed() noexcept {  // in a handler
@@ -292,8 +286,8 @@ class child_of final : public child_job, private boundary_relay<child_of<Body, T
     return finish();
   }
   std::coroutine_handle<> finish() noexcept {
-    ended_ = true;
-    body_.~Body();  // what it borrowed it does not touch after the scope's end
+    ended = true;
+    this->destroy_body();  // what it borrowed it does not touch after the scope's end
     return this->end();
   }
 
@@ -331,12 +325,7 @@ class child_of final : public child_job, private boundary_relay<child_of<Body, T
   static constexpr child_job::operations how{
       {child_job::as_child()}, &start_child, &free_child, epoch_of()};
 
-  bool ended_ = false;
   [[no_unique_address]] Tell tell_;
-  [[no_unique_address]] std::conditional_t<is_call, returned, std::monostate> task_{};
-  union {
-    Body body_;
-  };
 };
 
 /// Makes a child of f(args...) and launches it, unless the group is stopping.
@@ -435,7 +424,7 @@ class scope_await_base : public scope_operation {
     }
     std::coroutine_handle<> resumed() noexcept {
       const bool stopped = this->stopped();
-      if (!stopped) take(task_.promise().slot);
+      if (!stopped) take(task_.promise().slot());
       task_.destroy();
       return finish(stopped);
     }

@@ -252,10 +252,10 @@ class with_stop_await final {
       return std::unexpected(std::make_error_code(std::errc::operation_canceled));
     }
     if constexpr (std::is_void_v<T>) {
-      branch_->slot.take();
+      branch_->slot().take();
       return R();
     } else {
-      return branch_->slot.take();
+      return branch_->slot().take();
     }
   }
 

@@ -111,10 +111,10 @@ class timeout_await final {
     branch_->claimed = true;
     if (operation_->timed_out()) return std::unexpected(make_error_code(errc::timed_out));
     if constexpr (std::is_void_v<T>) {
-      branch_->slot.take();
+      branch_->slot().take();
       return R();
     } else {
-      return branch_->slot.take();
+      return branch_->slot().take();
     }
   }
 
