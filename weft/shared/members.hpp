@@ -107,10 +107,17 @@ class members {
 class signal_word {
  public:
   /// Before the look that may end in a wait. Sleep while the word holds what this gives.
-  std::uint32_t listen() noexcept { return word_.fetch_or(1, order::seq_cst) | 1; }  // P3
+  std::uint32_t listen() noexcept {
+    const order o = WEFT_MUTATE("signal.listen.relaxed", order::seq_cst, order::relaxed);
+    return word_.fetch_or(1, o) | 1;  // P3
+  }
   /// After the change. True: wake all.
   [[nodiscard]] bool changed() noexcept {
-    if ((word_.fetch_add(2, order::seq_cst) & 1) == 0) return false;  // P3
+    constexpr std::uint32_t change = 2;
+    const order o = WEFT_MUTATE("signal.changed.relaxed", order::seq_cst, order::relaxed);
+    const std::uint32_t seen =
+        word_.fetch_add(WEFT_MUTATE("signal.changed.not_counted", change, 0), o);  // P3
+    if ((seen & 1) == 0) return false;
     word_.fetch_and(~std::uint32_t{1}, order::relaxed);
     return true;
   }

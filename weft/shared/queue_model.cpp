@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "weft/os/futex.hpp"
 #include "weft/shared/members.hpp"
 #include "weft/testing/model/model.hpp"
 
@@ -109,6 +110,32 @@ WEFT_MODEL_TEST(shared_queue, committed_message_is_there_without_an_unlock,
     const int got = s.take();
     model.check(got == 0 || got == 7, "half a message");
     model.outcome(got == 0 ? "empty" : "there");
+  });
+  model.run();
+}
+
+// A reader that finds nothing listens, looks once more, and sleeps. (What a semaphore's look would see in
+// any case, being seq_cst, this one sees by P3 of members.hpp alone.)
+WEFT_MODEL_TEST(shared_queue, reader_does_not_sleep_while_there_is_a_message,
+                model::kills("signal.listen.relaxed", "signal.changed.relaxed"),
+                model::spurious_max(0, "whoever is woken looks again, as for nothing"),
+                model::reaches("slept", "at once")) {
+  setting s;
+  signal_word filled;
+  model.thread("writer", [&] {
+    static_cast<void>(s.put(7));
+    if (filled.changed()) os::futex_wake(filled.word(), 8);
+  });
+  model.thread("reader", [&] {
+    bool slept = false;
+    for (;;) {
+      const std::uint32_t heard = filled.listen();
+      if (s.places.has_message()) break;
+      slept = true;
+      static_cast<void>(os::futex_wait(filled.word(), heard, never_ns));
+    }
+    model.check(s.take() == 7, "half a message");
+    model.outcome(slept ? "slept" : "at once");
   });
   model.run();
 }

@@ -21,16 +21,14 @@
 #include <span>
 
 #include "weft/shared/attachment.hpp"
+#include "weft/shared/permits.hpp"
 
 namespace weft {
 
 namespace shared {
 
 struct semaphore_front : front {
-  signal_word given;  // changed by every release
-  atomic<std::uint32_t> total{0};
-  atomic<std::uint32_t>
-      held[members::count_max];  // by the owner of the record; raised under the lock
+  permits owned;
 };
 
 class semaphore_end final : public attachment {
@@ -41,12 +39,12 @@ class semaphore_end final : public attachment {
   bool try_acquire(std::uint32_t n) noexcept;
   bool blocking_acquire(std::uint32_t n, std::int64_t deadline_ns) noexcept;
   void release(std::uint32_t n) noexcept;
-  std::uint32_t available() const noexcept;
-  std::uint32_t held() const noexcept { return s_.held[index()].load(order::relaxed); }
+  std::uint32_t available() const noexcept { return s_.owned.free(); }
+  std::uint32_t held() const noexcept { return s_.owned.held(index()); }
 
  private:
   void give_back(unsigned i) noexcept override;
-  bool take(std::uint32_t n) noexcept;
+  bool take(std::uint32_t n) noexcept { return s_.owned.take(index(), n); }
   semaphore_front& s_;
 };
 

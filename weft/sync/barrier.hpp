@@ -8,6 +8,10 @@
 //             holds the list while it takes them: a few nanoseconds each
 //   Cancel    a stopped arrive_and_wait() has not arrived: the others wait for another to take its
 //             place, or for drop()
+//   Select    refused. Who comes last lets all the others go on, so it would have to decide for each
+//             select that waits here, all at once; a claim cannot be given back, and where one is lost those
+//             that were taken before would go on without that party. Put it into a task there: as a loser
+//             it is stopped, and has then not arrived, or all have gone through and it is counted
 //   Memory    32 bytes; no allocation per wait
 //   Lifetime  who has gone through may destroy it
 //   After     std::barrier, without its completion function: what arrive_and_wait() gives says who does it
@@ -45,7 +49,7 @@ class barrier {
 
 class [[nodiscard("co_await it")]] barrier::arriving final : public wait_list_operation<arriving> {
  public:
-  /// In a select it would need a task of its own: the others may have gone on because of it.
+  /// See the top: a phase begins for all of its parties or for none.
   static constexpr bool takes_claim = false;
   explicit arriving(barrier& b) noexcept : wait_list_operation(b.list_), barrier_(b) {}
   bool try_now(job&) const noexcept { return false; }

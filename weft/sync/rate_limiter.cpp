@@ -8,7 +8,9 @@
 //   I2  Who is first ceases to be so once: by its timer, by a stop that took the timer back, or because
 //       it found a stop, or enough tokens, before the timer was armed. It then lets in whom tokens are
 //       there for and names the next one first, or leaves nobody_first.
-//   I3  Who is named first is woken and arms a timer of its own, in its own scheduler: limiters may be
+//   I3  Tokens are given back by who was given them and did not use them (a select that went elsewhere):
+//       there are more then, so I1 holds; a timer that runs is not moved.
+//   I4  Who is named first is woken and arms a timer of its own, in its own scheduler: limiters may be
 //       shared by several runtimes, and a timer may be armed only by a thread that looks at it.
 //
 // A stop and the timer meet in timer_set::cancel(), as in a sleep. Rejected: a timer for each waiter (a
@@ -33,7 +35,10 @@ job& running_job() noexcept {
 }  // namespace
 
 bool rate_limiter::take_if_free(wait_list::hold& held, const job& me, std::size_t n) noexcept {
-  if (held.state() != nobody_first || !held.empty()) return false;
+  if (WEFT_MUTATE("rate_limiter.first.overtaken", held.state() != nobody_first, false) ||
+      !held.empty()) {
+    return false;
+  }
   bucket_.refill(me.home().now_ns());
   return bucket_.take(n);
 }
@@ -48,7 +53,7 @@ bool rate_limiter::next_in_line(wait_list::hold& held, wait_list::list& taken) n
     auto& next = static_cast<turn&>(held.front());
     next.served_ = bucket_.take(next.n_);
     static_cast<void>(held.take_front(taken));  // none is of a select: takes_claim
-    if (!next.served_) return false;  // it is first now
+    if (!next.served_) return false;            // it is first now
   }
   return true;
 }
@@ -58,6 +63,13 @@ void rate_limiter::leave_first(bool more, wait_list::list& taken) noexcept {
     wait_list::hold held(list_);
     more = next_in_line(held, taken);
   }
+}
+
+/// Who is first goes by its timer, and is served then (I1: there is more than it has reckoned with, not
+/// less). While nobody is, nobody waits.
+void rate_limiter::put_back(std::size_t n) noexcept {
+  const wait_list::hold held(list_);
+  bucket_.put_back(WEFT_MUTATE("rate_limiter.undo.forgotten", n, n - n));
 }
 
 bool rate_limiter::try_acquire(std::size_t n) noexcept {
@@ -81,7 +93,10 @@ bool rate_limiter::turn::try_now(job& me) noexcept {
 }
 
 bool rate_limiter::turn::take(wait_list::hold& held, job& me, wait_list::list&) noexcept {
-  if (held.state() != nobody_first || !held.empty()) return false;
+  if (WEFT_MUTATE("rate_limiter.two_are_first", held.state() != nobody_first, false) ||
+      !held.empty()) {
+    return false;
+  }
   served_ = limiter_.take_if_free(held, me, n_);
   if (!served_) held.set(somebody_first);
   return true;
@@ -117,7 +132,8 @@ std::coroutine_handle<> rate_limiter::clock_wait::start(promise_base& who) noexc
     return unwind(who);
   }
   // False: a stop found the timer not armed yet, and leaves the answer to us.
-  if (!armed_in_->arm(*this, due_ns_)) {
+  if (!armed_in_->arm(*this, due_ns_) &&
+      WEFT_MUTATE("rate_limiter.early_stop.forgotten", true, false)) {
     give_up();
     finish(true);
   }
@@ -125,7 +141,8 @@ std::coroutine_handle<> rate_limiter::clock_wait::start(promise_base& who) noexc
 }
 
 void rate_limiter::clock_wait::withdraw() noexcept {
-  if (!armed_in_->cancel(*this)) return;
+  const bool was_armed = armed_in_->cancel(*this);
+  if (!WEFT_MUTATE("rate_limiter.stop.asks_nobody", was_armed, true)) return;
   give_up();
   finish(true);
 }
@@ -134,7 +151,7 @@ void rate_limiter::clock_wait::withdraw() noexcept {
 void rate_limiter::clock_wait::give_up() noexcept {
   rate_limiter& limiter = turn_.limiter_;
   wait_list::list taken;
-  limiter.leave_first(true, taken);
+  limiter.leave_first(WEFT_MUTATE("rate_limiter.give_up.names_nobody", true, false), taken);
   wait_list::wake(taken);
 }
 
@@ -149,7 +166,8 @@ void rate_limiter::clock_wait::fired(timer_entry& entry) noexcept {
     limiter.bucket_.refill(std::max(self.due_ns_, self.owner()->home().now_ns()));
     who.served_ = limiter.bucket_.take(who.n_);
     WEFT_ASSERT(who.served_, "the first in a rate_limiter's line was overtaken");  // I1
-    more = limiter.next_in_line(held, taken);
+    more = WEFT_MUTATE("rate_limiter.fired.names_nobody", true, false) &&
+           limiter.next_in_line(held, taken);
   }
   limiter.leave_first(more, taken);
   self.finish(false);

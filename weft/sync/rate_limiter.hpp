@@ -13,9 +13,12 @@
 //             first in line; nothing runs between
 //   Cancel    a stopped acquire() has taken nothing, and who stood behind it moves up at once; one that
 //             was given its tokens completes
+//   Select    acquire() stands in a select as a job of its own does, for to lead the line is an effect that
+//             others see. Tokens that it was given although another operand was first go back at once;
+//             who leads the line by then keeps the moment that it has reckoned
 //   Errors    more than the burst can never be had: an assertion says so
 //   Memory    72 bytes; no allocation per wait
-//   Lifetime  who has acquired may destroy it
+//   Lifetime  who has acquired may destroy it, when no select has an operand in it
 //   Protocol  rate_limiter.cpp
 //   After     the token bucket of traffic shaping (Turner, 1986)
 #pragma once
@@ -49,15 +52,18 @@ class rate_limiter {
   std::size_t available() noexcept;
   std::size_t burst() const noexcept { return bucket_.burst(); }
 
- private:
+  // What an acquire() is made of, for it and its model.
   class turn;
   class clock_wait;
+
+ private:
   static constexpr wait_list::word nobody_first = 0;
   static constexpr wait_list::word somebody_first = 1;
 
   bool take_if_free(wait_list::hold& held, const job& me, std::size_t n) noexcept;
   bool next_in_line(wait_list::hold& held, wait_list::list& taken) noexcept;
   void leave_first(bool more, wait_list::list& taken) noexcept;
+  void put_back(std::size_t n) noexcept;
   void check(std::size_t n) const noexcept {
     WEFT_ASSERT(n <= burst(),
                 "more tokens were asked for than the rate_limiter's burst: they would "
@@ -71,7 +77,8 @@ class rate_limiter {
 /// Waiting in line, until there are tokens or the clock is all there is to wait for.
 class rate_limiter::turn final : public wait_list_operation<turn> {
  public:
-  /// To be first in line is an effect: not in a select, but in a task there.
+  /// To be first in line is an effect, and lasts: a select that has another operand's result would leave
+  /// a line that nobody leads. So acquiring, which is no operation itself, runs as a job there.
   static constexpr bool takes_claim = false;
   turn(rate_limiter& from, std::size_t n) noexcept
       : wait_list_operation(from.list_), limiter_(from), n_(n) {}
@@ -79,13 +86,16 @@ class rate_limiter::turn final : public wait_list_operation<turn> {
   bool take(wait_list::hold& held, job& me, wait_list::list& taken) noexcept;
   void await_resume() const noexcept {}
   const char* what() const noexcept override { return "rate_limiter"; }
+  /// They are given back: it was served, and its result is not wanted.
+  void undo() noexcept { limiter_.put_back(n_); }
+  /// It has its tokens. Else, once it is done, it is first in line, and waits for the clock.
+  bool served() const noexcept { return served_; }
 
  private:
   friend class rate_limiter;
-  friend class acquiring;
   rate_limiter& limiter_;
   const std::size_t n_;
-  bool served_ = false;  // else it is first in line
+  bool served_ = false;
 };
 
 /// Waiting for the clock, first in line.
@@ -115,11 +125,15 @@ class [[nodiscard("co_await it")]] rate_limiter::acquiring final : private relay
     return turn_.start(this->promise());
   }
   void await_resume() const noexcept {}
+  /// It has ended, and its result is not wanted: of a select that another operand decided.
+  void undo() noexcept {
+    if (turn_.served()) turn_.undo();
+  }
 
  private:
   friend relay<acquiring>;
   std::coroutine_handle<> resumed() noexcept {
-    if (turn_.served_) return this->promise().parent()->handle();
+    if (turn_.served()) return this->promise().parent()->handle();
     return clock_.start(this->promise());
   }
   turn turn_;

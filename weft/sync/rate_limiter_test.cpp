@@ -13,9 +13,11 @@
 
 #include "tests/support/seed.hpp"
 #include "weft/base/rng.hpp"
+#include "weft/sync/event.hpp"
 #include "weft/sync/sync_test_support.hpp"
 #include "weft/testing/virtual_time.hpp"
 #include "weft/together/scope.hpp"
+#include "weft/together/select.hpp"
 
 namespace weft {
 namespace {
@@ -273,6 +275,82 @@ TEST(rate_limiter, serves_as_the_oracle_says_whoever_leaves) {
                                     << ", burst " << burst << ", n " << v.n;
     }
   }
+}
+
+// ---- in a select
+
+TEST(rate_limiter, select_that_goes_elsewhere_takes_nothing_and_leads_nobody) {
+  testing::virtual_runtime rt;
+  rate_limiter hundred(100);
+  moments behind;
+  rt.block_on([](rate_limiter& r, moments& the_behind) -> task<> {
+    co_await r.acquire();
+    co_await scope([&](scope_ref s) -> task<> {
+      s.spawn([&] { return the_behind.takes(r, 1, 1ms); });
+      const auto w = co_await select(r.acquire(), sleep_for(4ms));
+      EXPECT_EQ(w.index(), 1u);
+    });
+    EXPECT_EQ(ns_now(), 10'000'000);
+    const auto w = co_await select(r.acquire(), sleep_for(40ms));  // and it may win
+    EXPECT_EQ(w.index(), 0u);
+    EXPECT_EQ(ns_now(), 20'000'000);
+    EXPECT_EQ(r.available(), 0u);
+    co_await sleep_for(10ms);
+    const auto at_once = co_await select(sleep_for(1ms), r.acquire());
+    EXPECT_EQ(at_once.index(), 1u);
+    EXPECT_EQ(r.available(), 0u);
+  }(hundred, behind));
+  EXPECT_EQ(behind.served(), (list{10'000'000}));
+}
+
+TEST(rate_limiter, tokens_that_came_beside_another_winner_go_back) {
+  testing::virtual_runtime rt;
+  rate_limiter hundred(100, 3);
+  rt.block_on([](rate_limiter& r) -> task<> {
+    co_await r.acquire(3);
+    unsigned lost = 0;
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_EQ(r.available(), 0u);
+      // Both at the same nanosecond.
+      const auto w = co_await select_biased(sleep_for(20ms), r.acquire(2));
+      lost += w.index() == 0 ? 1 : 0;
+      EXPECT_EQ(r.available(), w.index() == 0 ? 2u : 0u);
+      if (w.index() == 0) co_await r.acquire(2);
+    }
+    EXPECT_GT(lost, 0u);
+  }(hundred));
+}
+
+TEST(rate_limiter, stopped_select_takes_nothing) {
+  testing::virtual_runtime rt;
+  rate_limiter hundred(100);
+  rt.block_on([](rate_limiter& r) -> task<> {
+    co_await r.acquire();
+    auto job = spawn(
+        [](rate_limiter& the_r) -> task<> {
+          event never_set;
+          static_cast<void>(co_await select(the_r.acquire(), never_set.wait()));
+        },
+        std::ref(r));
+    co_await sleep_for(3ms);
+    job.stop();
+    const auto end = co_await job.outcome();
+    EXPECT_TRUE(end.stopped());
+    co_await r.acquire();
+    EXPECT_EQ(ns_now(), 10'000'000);
+  }(hundred));
+}
+
+TEST(token_bucket, what_is_put_back_is_there_up_to_the_burst) {
+  token_bucket b(1, 4, 10);
+  b.refill(0);
+  ASSERT_TRUE(b.take(3));
+  b.put_back(2);
+  EXPECT_EQ(b.level(), 3u);
+  b.refill(10);
+  EXPECT_EQ(b.level(), 4u);
+  b.put_back(1);
+  EXPECT_EQ(b.level(), 4u);
 }
 
 TEST(token_bucket, reckons_as_a_wide_oracle_does) {

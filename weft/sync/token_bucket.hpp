@@ -54,6 +54,8 @@ class token_bucket {
     level_ -= wanted;
     return true;
   }
+  /// What was taken and not used: it is as if it had stayed, but for what did not fit beside it.
+  void put_back(std::size_t n) noexcept { level_ += std::min(parts(n), full_ - level_); }
   /// When take(n) will succeed: the first whole nanosecond, not before the last refill().
   std::int64_t due_ns(std::size_t n) const noexcept {
     const std::int64_t missing = parts(n) - level_;

@@ -45,10 +45,10 @@ class join_state {
 /// Waiting for the end of a job.
 class join_operation : public operation {
  public:
-  explicit join_operation(join_state& joined) noexcept : joined_(joined) {}
+  explicit join_operation(join_state& joined) noexcept : joined_(&joined) {}
   /// The job has ended, and the one that runs here has budget: there is nothing to suspend for.
   bool await_ready() const noexcept {
-    if (!joined_.done()) return false;
+    if (!joined_.get()->done()) return false;
     job* const running = current_job();
     return running != nullptr && running->spend_budget();
   }
@@ -65,7 +65,7 @@ class join_operation : public operation {
 
  private:
   friend class join_state;
-  join_state& joined_;
+  const plain<join_state*> joined_;
 };
 
 }  // namespace weft

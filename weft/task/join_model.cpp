@@ -4,6 +4,8 @@
 // waiter, the handle's going away.
 #include "weft/task/join.hpp"
 
+#include <optional>
+
 #include "weft/task/task_model_support.hpp"
 
 namespace weft {
@@ -125,6 +127,32 @@ WEFT_MODEL_TEST(join, stop_of_the_waiter_is_not_lost, model::kills("join.early.i
   model.thread("joined", [&] { frame.end(); });
   frame.drop();
   model.run();
+  model.check(frame.freed.get() == 1, "the frame is freed once");
+}
+
+// The job goes on on another worker, which frees the frame that the wait was in: nobody may look at it still.
+WEFT_MODEL_TEST(join, frame_of_the_wait_is_let_alone_when_the_job_goes_on_elsewhere,
+                model::kills("join.withdraw.relaxed"), model::reaches("woken", "stopped"),
+                model::spurious_max(0, "the sleep is not what is looked at")) {
+  model::job_thread job;
+  toy_frame frame;
+  std::optional<toy_join> op(std::in_place, frame.join);
+  model.thread("joined", [&] { frame.end(); });
+  model.thread("waiter", [&] {
+    job.refill_budget(1);
+    if (job.read(op->start(job.who())) == model::job_thread::after_start::waits) return;
+    op.reset();
+    job.schedule(job, wake_kind::woken);
+  });
+  model.thread("other worker", [&] {
+    static_cast<void>(job.sleep());
+    if (!op) return;
+    model.outcome(op->was_stopped() ? "stopped" : "woken");
+    op.reset();
+  });
+  model.thread("stopper", [&] { job.stop(); });
+  model.run();
+  frame.drop();
   model.check(frame.freed.get() == 1, "the frame is freed once");
 }
 

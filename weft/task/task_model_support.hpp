@@ -10,7 +10,7 @@
 
 namespace weft::model {
 
-class job_thread final : public scheduler, public job {
+class job_thread : public scheduler, public job {
  public:
   job_thread() noexcept : job(static_cast<scheduler&>(*this), idle_kind) {
     inner_.attach(edge_, *this);

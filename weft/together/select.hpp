@@ -15,13 +15,14 @@
 //   Operands   operations (a receive, a send, a lock, a permit, an event, a sleep, a join handle, ...),
 //              which share one wait. And everything else that can be awaited (a task, a timeout): it runs
 //              as a job of its own, as in race(), and a loser of these is stopped, which does not undo what
-//              it has done. The same holds for what only the kernel or a thread can do, I/O and
-//              spawn_blocking: it may have happened before it was taken back, and is lost then
+//              it has done (but a rate_limiter's acquire() gives its tokens back). The same holds for what
+//              only the kernel or a thread can do, I/O and spawn_blocking: it may have happened before it
+//              was taken back, and is lost then
 //   Errors     what the winner throws is rethrown, when the others have been withdrawn. A weft::result
 //              with an error is a value
 //   Cancel     a stop takes all operands back. If one had happened, that is the result
 //   Fairness   an operand keeps its place in line only for this one wait, as every operation does
-//   Limits     64 operands. What waits in a barrier cannot be taken back by halves: put it into a task.
+//   Limits     64 operands. A barrier is refused: see barrier.hpp
 //              A send or receive never meets one of the same select
 //   Lifetimes  operands are held by reference: await it in the expression that makes it
 //   Cost       something is ready: a look at each until then. Else, an operand: what its wait costs, and
@@ -91,6 +92,13 @@ class select_operand {
 
   select_operand(A&& awaitable, select_group& group)
       : awaiter_(get_awaiter(std::forward<A>(awaitable))), group_(group) {}
+  ~select_operand() {
+    if constexpr (has_undo) {
+      if (part_ && group_.winner() != I) awaiter_.undo();
+    }
+  }
+  select_operand(const select_operand&) = delete;
+  select_operand& operator=(const select_operand&) = delete;
 
   bool look() { return static_cast<bool>(awaiter_.await_ready()); }
   void begin() noexcept {
@@ -197,6 +205,9 @@ class select_operand {
     select_operand& of_;
     result_slot<T> slot_;
   };
+
+  /// One that runs, and may have happened as a loser, but can be undone (a rate_limiter's acquire()).
+  static constexpr bool has_undo = requires(plain_awaiter& w) { w.undo(); };
 
   awaiter awaiter_;
   select_group& group_;

@@ -44,6 +44,8 @@ class select_group : public operation, private scheduler, private relay<select_g
   scheduler& home() noexcept { return *this; }
   claim& shared_claim() noexcept { return claim_; }
   static claim::number number_of(unsigned operand) noexcept { return operand + 1; }
+  /// After the end. `none`: it was stopped, or an operand threw when it was looked at.
+  unsigned winner() const noexcept { return winner_; }
   /// It ended while it began.
   void ended_at_once(unsigned operand, bool stopped) noexcept;
   /// It ended otherwise. Threads: any. The select may be gone afterwards.
@@ -61,7 +63,6 @@ class select_group : public operation, private scheduler, private relay<select_g
 
   /// Looks at all operands. True: one of them is ready, and is the winner.
   bool look(std::span<state> operands);
-  unsigned winner() const noexcept { return winner_; }
   /// Rethrows what look_at() threw while the job was suspended.
   void check() {
     if (WEFT_UNLIKELY(error_ != nullptr)) std::rethrow_exception(std::move(error_));
