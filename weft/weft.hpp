@@ -15,6 +15,7 @@
 #include "weft/net/tcp.hpp"
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
+#include "weft/runtime/blocking_class.hpp"
 #include "weft/runtime/futex.hpp"
 #include "weft/runtime/interval.hpp"
 #include "weft/runtime/runtime.hpp"

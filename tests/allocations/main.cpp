@@ -251,6 +251,17 @@ weft::task<> stream(rounds& r) {
     }
   }
 }
+weft::task<> blocking_class(rounds& r) {
+  weft::blocking_class kind({.at_most = 1});
+  const auto work = [] { return 1; };
+  while (r.next()) {
+    for (count i = 0; i < r.n; i += 2) {
+      auto [a, b] = co_await weft::when_all(weft::spawn_blocking(kind, work),
+                                            weft::spawn_blocking(kind, work));  // one waits
+      if (a + b != 2) wrong("blocking_class");
+    }
+  }
+}
 /// Frames, too: a chain is made for each ten elements.
 weft::task<> stream_chain(rounds& r) {
   const auto even = [](count i) { return i % 2 == 0; };
@@ -435,6 +446,7 @@ constexpr row rows[] = {
     {"timeout", timeout, 20'000},
     {"wake", wake, 50'000},
     {"mutex", mutex, 20'000},
+    {"blocking_class", blocking_class, 2'000},
     {"stream", stream, 100'000},
     {"stream_chain", stream_chain, 20'000},
     {"stream_timeout", stream_timeout, 20'000},

@@ -16,7 +16,8 @@
 #define HAS_INTERVAL 1         // class interval
 #define HAS_WORKER_THREAD 1    // class worker_thread
 #define HAS_TASK_LOCAL 1       // class task_local
-#define HAS_THIS_TASK_TOKEN 0  // this_task::stop_token(), backtrace()
+#define HAS_THIS_TASK_TOKEN 1  // this_task::stop_token()
+#define HAS_BACKTRACE 0        // this_task::backtrace()
 #define HAS_SELECT 1           // select(a, b, ...)
 #define HAS_THEN 1             // then, and_then, or_else
 #define HAS_JUST 1             // just, never

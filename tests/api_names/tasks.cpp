@@ -88,6 +88,9 @@ weft::task<> tasks() {
 
   const int blocking = co_await weft::spawn_blocking([](int n) { return n + 1; }, 1);
   CHECK(blocking == 2);
+  static weft::blocking_class lookups({.name = "dns", .at_most = 4});
+  const int as_one_of_few = co_await weft::spawn_blocking(lookups, [](int n) { return n; }, 3);
+  CHECK(as_one_of_few == 3);
 
   CHECK(weft::this_task::id() != 0);
   weft::this_task::set_name("tasks");
@@ -112,6 +115,9 @@ weft::task<> tasks() {
 #endif
 #if HAS_THIS_TASK_TOKEN
   CHECK(!weft::this_task::stop_token().stop_requested());
+  CHECK(weft::this_task::stop_token().stop_possible());
+#endif
+#if HAS_BACKTRACE
   static_cast<void>(weft::this_task::backtrace());
 #endif
 }

@@ -36,6 +36,12 @@ class thread {
   bool joinable_ = false;
 };
 
+#if WEFT_CENSUS
+/// For tests: after `good` starts from now on `refused` ones are refused, as at the system's limit, and
+/// those after them are not. Threads: any; of the whole process.
+void refuse_thread_starts(std::uint32_t good, std::uint32_t refused) noexcept;
+#endif
+
 /// 15 bytes at most are kept. Errors are ignored: it is for people.
 void set_current_thread_name(std::string_view name) noexcept;
 

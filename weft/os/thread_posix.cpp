@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "weft/base/assert.hpp"
+#include "weft/base/atomic.hpp"
 #include "weft/base/census.hpp"
 #include "weft/base/spin_lock.hpp"
 #include "weft/os/error.hpp"
@@ -71,6 +72,25 @@ std::error_code why_refused(int number) noexcept {
   return number == EAGAIN ? std::error_code(number, refused_start.category) : from_errno(number);
 }
 
+#if WEFT_CENSUS
+atomic<std::uint64_t> refusals;  // below: how many; above: after how many good ones
+
+bool refuses_this_start() noexcept {
+  constexpr std::uint64_t good_one = std::uint64_t{1} << 32;
+  std::uint64_t seen = refusals.load(order::relaxed);
+  while (static_cast<std::uint32_t>(seen) != 0) {
+    const bool good = seen >= good_one;
+    if (refusals.compare_exchange(seen, good ? seen - good_one : seen - 1, order::relaxed,
+                                  order::relaxed)) {
+      return !good;
+    }
+  }
+  return false;
+}
+#else
+constexpr bool refuses_this_start() noexcept { return false; }
+#endif
+
 static_assert(sizeof(pthread_t) <= sizeof(std::uintptr_t));
 
 std::uint64_t as_number(pthread_t handle) noexcept {
@@ -114,6 +134,7 @@ result<thread> thread::start(std::string_view name, std::size_t stack_bytes, voi
     refused = ::pthread_attr_setstacksize(&attributes, bytes);
   }
   pthread_t handle{};
+  if (refuses_this_start()) refused = EAGAIN;
   if (refused == 0) refused = ::pthread_create(&handle, &attributes, &begin, how);
   ::pthread_attr_destroy(&attributes);
   if (refused != 0) {
@@ -133,6 +154,12 @@ void thread::join() noexcept {
   joinable_ = false;
   census_add(census_kind::threads, -1);
 }
+
+#if WEFT_CENSUS
+void refuse_thread_starts(std::uint32_t good, std::uint32_t refused) noexcept {
+  refusals.store(std::uint64_t{good} << 32 | refused, order::relaxed);
+}
+#endif
 
 void set_current_thread_name(std::string_view name) noexcept {
   char cut[name_bytes_max];

@@ -13,6 +13,7 @@
 #include "weft/os/futex.hpp"
 #include "weft/runtime/panic.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/stop_watch.hpp"
 
 namespace weft::detail {
 
@@ -34,6 +35,7 @@ void thread_executor::schedule(job& ready, wake_kind) noexcept {
 void thread_executor::enlist(job& made) noexcept { jobs_.add(jobs_.of(0), made); }
 
 bool thread_executor::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept {
+  detail::stop_watches.forget(ended);
   jobs_.remove(jobs_.of(0), ended);
   const bool answer = hand_over(ended);
   static_cast<void>(jobs_.retired(jobs_.of(0)));

@@ -1,6 +1,7 @@
 #include "weft/runtime/blocking.hpp"
 
 #include "weft/base/assert.hpp"
+#include "weft/base/result.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/worker.hpp"
 
@@ -11,22 +12,53 @@ std::coroutine_handle<> blocking_work::start(promise_base& waiter) noexcept {
   WEFT_ASSERT(w != nullptr, "spawn_blocking needs a runtime; use weft::run or runtime::block_on");
   pool_ = &w->core().blocking();
   if (waiter.owner()->arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
-  switch (pool_->submit(*this)) {
-    case blocking_pool::accepted::queued:
-      break;  // may have ended already: touch nothing
-    case blocking_pool::accepted::withdrawn:
-      finish(true);
-      break;
-    case blocking_pool::accepted::run_it_yourself:
-      perform();
-      finish(false);
-      break;
+  if (class_ != nullptr) {
+    switch (class_->enter(*this)) {
+      case blocking_class::entered::let_in:
+        break;
+      case blocking_class::entered::in_line:  // may have ended already: touch nothing
+        return std::noop_coroutine();
+      case blocking_class::entered::withdrawn:
+        finish(true);
+        return std::noop_coroutine();
+    }
   }
+  if (blocking_work* const next = try_go_in(false)) next->go_in();
   return std::noop_coroutine();
 }
 
+/// Gives who comes in its place, if the pool does not take it; it may have ended in any case.
+blocking_work* blocking_work::try_go_in(bool from_outside) noexcept {
+  const auto answer = pool_->submit(*this, from_outside);
+  if (answer == blocking_pool::accepted::queued) return nullptr;
+  blocking_work* const next = leave_class();
+  if (!answer) {
+    refuse(std::make_exception_ptr(
+        error(answer.error(), "spawn_blocking: no thread could be started, and there is none")));
+  }
+  finish(answer == blocking_pool::accepted::withdrawn);
+  return next;
+}
+
+void blocking_work::go_in() noexcept {
+  for (blocking_work* w = this; w != nullptr;) w = w->try_go_in(true);
+}
+
 void blocking_work::withdraw() noexcept {
-  if (pool_->withdraw(*this)) finish(true);
+  if (class_ != nullptr) {
+    switch (class_->withdraw(*this)) {
+      case blocking_class::withdrawal::out_of_line:
+        return finish(true);
+      case blocking_class::withdrawal::not_yet_seen:
+        return;  // enter() will say so
+      case blocking_class::withdrawal::was_let_in:
+        break;
+    }
+  }
+  if (!pool_->withdraw(*this)) return;
+  blocking_work* const next = leave_class();
+  finish(true);
+  if (next != nullptr) next->go_in();
 }
 
 }  // namespace weft::detail

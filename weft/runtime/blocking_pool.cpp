@@ -46,28 +46,30 @@ blocking_pool::~blocking_pool() {
   for (member& m : ended_) m.thread.join();
 }
 
-blocking_pool::accepted blocking_pool::submit(blocking_work& work) noexcept {
-  std::unique_lock lock(mutex_, std::defer_lock);
-  lock_soon(lock);
-  if (work.phase == blocking_work::state::withdrawn) return accepted::withdrawn;
+void blocking_pool::line_up(blocking_work& work) noexcept {
   work.phase = blocking_work::state::waiting;
   line_.push_back(work);
   ++waiting_;
-  if (free_ >= waiting_) {
-    if (looking_out_ && waiting_ == 1) {
-      lock.unlock();
-      submissions_.fetch_add(1, order::relaxed);
-    } else {
-      work_came_.notify_one();
-    }
-  } else if (threads_ < threads_max_) {
-    if (!start_thread(lock)) {
-      // Not even one thread could be started. Waiting could be for ever; the caller's thread is one.
-      work.phase = blocking_work::state::running;
-      static_cast<list_hook<blocking_tag>&>(work).unlink();
-      --waiting_;
-      return accepted::run_it_yourself;
-    }
+}
+
+result<blocking_pool::accepted> blocking_pool::submit(blocking_work& work,
+                                                      bool from_outside) noexcept {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  lock_soon(lock);
+  if (work.phase == blocking_work::state::withdrawn) return accepted::withdrawn;
+  if (free_ <= waiting_ && threads_ < threads_max_) {
+    const result<void> started = start_thread();
+    // Refused: the work stands in line for the threads there are; each looks there before it ends.
+    if (!started && threads_ == 0) return std::unexpected(started.error());
+  }
+  line_up(work);
+  if (looking_out_ && waiting_ == 1) {
+    if (!from_outside) lock.unlock();  // else that is the last access
+    submissions_.fetch_add(1, order::relaxed);
+  } else if (free_ >= waiting_) {
+    work_came_.notify_one();
+  } else if (!from_outside) {
+    join_ended(lock);
   }
   return accepted::queued;
 }
@@ -85,29 +87,29 @@ bool blocking_pool::withdraw(blocking_work& work) noexcept {
   return true;
 }
 
-bool blocking_pool::start_thread(std::unique_lock<std::mutex>& held) {
+result<void> blocking_pool::start_thread() noexcept {
   members fresh;
   try {
     fresh.emplace_back(*this);
   } catch (const std::bad_alloc&) {
-    return threads_ > 0;
+    return std::unexpected(std::make_error_code(std::errc::not_enough_memory));
   }
   // The new thread takes the lock first, so it sees its own entry complete.
   auto started = os::thread::start(name_, 0, &thread_main, &fresh.front());
-  // Refused: the work stays in line for the threads there are. Without any it is the caller's, which
-  // holds only if the lock was never let go: another caller's new thread might have taken it.
-  if (!started) return threads_ > 0;
+  if (!started) return std::unexpected(started.error());
   fresh.front().thread = std::move(*started);
   alive_.splice(alive_.end(), fresh);
   ++threads_;
+  return {};
+}
+
+/// Those that have nothing left to do but return.
+void blocking_pool::join_ended(std::unique_lock<std::mutex>& held) noexcept {
+  if (ended_.empty()) return;
   members ended;
   ended.swap(ended_);
-  if (!ended.empty()) {  // they have nothing left to do but return
-    held.unlock();
-    for (member& m : ended) m.thread.join();
-    held.lock();
-  }
-  return true;
+  held.unlock();
+  for (member& m : ended) m.thread.join();
 }
 
 void blocking_pool::thread_main(void* raw) {
@@ -134,7 +136,9 @@ void blocking_pool::serve(member& self) {
     work.phase = blocking_work::state::running;
     lock.unlock();
     work.perform();
+    blocking_work* const next = work.leave_class();
     lock_soon(lock);
+    if (next != nullptr) follow(*next, lock);
     --busy_;
     work.end(false);  // under the lock, so that who sees nobody busy also sees the job ready
   }
@@ -146,6 +150,15 @@ void blocking_pool::serve(member& self) {
   }
   --threads_;
   thread_ended_.notify_all();
+}
+
+/// `next` has the place of work that has ended here. Its thread is about to be free, and stands for it:
+/// nobody has to be woken, or started.
+void blocking_pool::follow(blocking_work& next, std::unique_lock<std::mutex>& held) noexcept {
+  if (next.pool() == this && next.phase == blocking_work::state::unseen) return line_up(next);
+  held.unlock();
+  next.go_in();
+  lock_soon(held);
 }
 
 /// Returns when there may be work, or after a moment. What it missed, the caller sees under the lock.

@@ -15,6 +15,7 @@
 
 #include "weft/base/atomic.hpp"
 #include "weft/base/intrusive_list.hpp"
+#include "weft/base/result.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/blocking.hpp"
 
@@ -30,10 +31,12 @@ class blocking_pool {
                 const placement* places = nullptr, bool may_spin = false);
   ~blocking_pool();  // No work may be left.
 
-  enum class accepted : unsigned char { queued, withdrawn, run_it_yourself };
-  /// Puts `work` in line. withdrawn: a stop came before; it is not in line. run_it_yourself: the
-  /// system gives no thread, and there is none.
-  [[nodiscard]] accepted submit(blocking_work& work) noexcept;
+  enum class accepted : unsigned char { queued, withdrawn };
+  /// Puts `work` in line. withdrawn: a stop came before; it is not in line. `from_outside`: the calling
+  /// thread is none of this runtime's, which may be gone as soon as the work has run.
+  ///
+  /// Errors  why the system gives no thread, and there is none; it is not in line
+  [[nodiscard]] result<accepted> submit(blocking_work& work, bool from_outside = false) noexcept;
   /// True: it was taken out of the line. False: it runs, has run, or was not in line yet (then
   /// submit() will say `withdrawn`).
   [[nodiscard]] bool withdraw(blocking_work& work) noexcept;
@@ -52,7 +55,10 @@ class blocking_pool {
   static void thread_main(void* member);
   void serve(member& self);
   void look_out(std::unique_lock<std::mutex>& held);
-  [[nodiscard]] bool start_thread(std::unique_lock<std::mutex>& held);
+  void line_up(blocking_work& work) noexcept;
+  void follow(blocking_work& next, std::unique_lock<std::mutex>& held) noexcept;
+  [[nodiscard]] result<void> start_thread() noexcept;
+  void join_ended(std::unique_lock<std::mutex>& held) noexcept;
 
   const std::string name_;
   const unsigned threads_max_;
@@ -66,7 +72,7 @@ class blocking_pool {
   intrusive_list<blocking_work, blocking_tag> line_;  // under mutex_, as all below
   unsigned waiting_ = 0;
   unsigned threads_ = 0;
-  unsigned free_ = 0;       // looking_out_ is one of them
+  unsigned free_ = 0;  // looking_out_ is one of them
   bool looking_out_ = false;
   unsigned busy_ = 0;
   members alive_;

@@ -13,6 +13,7 @@
 #include "weft/runtime/panic.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/stop_watch.hpp"
 
 namespace weft::detail {
 namespace {
@@ -248,6 +249,7 @@ void runtime_core::enlist(job& made) noexcept {
 }
 
 bool runtime_core::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept {
+  stop_watches.forget(ended);
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
     if (processor* const p = pinned.processor()) {

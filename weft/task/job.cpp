@@ -35,6 +35,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/task/await_hook.hpp"
 #include "weft/task/promise.hpp"
+#include "weft/task/stop_watch.hpp"
 
 namespace weft {
 
@@ -52,6 +53,13 @@ constexpr std::uintptr_t slot_busy = 2;
 constexpr std::uintptr_t slot_woken = 3;
 
 std::uintptr_t as_word(operation* op) noexcept { return reinterpret_cast<std::uintptr_t>(op); }
+
+/// After the slot has said so; the job may be gone.
+void tell_of_stop([[maybe_unused]] std::uintptr_t address) noexcept {
+#if !WEFT_MODEL  // a model's jobs are not watched
+  detail::stop_watches.tell(address);
+#endif
+}
 
 }  // namespace
 
@@ -119,6 +127,7 @@ bool job::arm_listed(operation& op) noexcept {
     return true;
   }
   slot_.store(slot_stopped, order::relaxed);
+  tell_of_stop(reinterpret_cast<std::uintptr_t>(this));  // nobody has called stop()
   return false;
 }
 
@@ -157,10 +166,13 @@ void job::complete(operation& op) noexcept {
 }
 
 void job::stop() noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(this);
   std::uintptr_t seen = slot_.load(order::relaxed);
   for (;;) {
     if (seen == slot_none || seen == slot_unlisted) {
-      if (slot_.compare_exchange(seen, slot_stopped, order::relaxed, order::relaxed)) return;
+      if (slot_.compare_exchange(seen, slot_stopped, order::relaxed, order::relaxed)) {
+        return tell_of_stop(address);
+      }
     } else if (seen <= slot_woken) {
       return;  // stopped before, or somebody is at it
     } else if (slot_.compare_exchange(
@@ -180,11 +192,12 @@ void job::stop() noexcept {
                              WEFT_MUTATE("job.left.relaxed", order::release, order::relaxed),  // P3
                              WEFT_MUTATE("job.handover.relaxed", order::acquire,
                                          order::relaxed))) {  // P2
-    return;  // the answer comes later; the job may be gone from here on
+    return tell_of_stop(address);  // the answer comes later; the job may be gone from here on
   }
   WEFT_ASSERT(seen == slot_woken, "the stop slot changed under a stopper");
   slot_.store(slot_stopped, order::relaxed);
   home_->schedule(*this, wake_kind::woken);
+  tell_of_stop(address);
 }
 
 void job::yield_in(operation& op, std::uintptr_t word) noexcept {

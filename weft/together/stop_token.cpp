@@ -7,6 +7,7 @@
 #include "weft/together/stop_token.hpp"
 
 #include "weft/task/current.hpp"
+#include "weft/task/stop_watch.hpp"
 #include "weft/task/thread_state.hpp"
 
 namespace weft::detail {
@@ -54,6 +55,27 @@ void stop_state::wait_until_called(const stop_link& link) noexcept {
   while (calling_.load(order::acquire) == &link) spin_wait_yield();  // P2
 }
 
+namespace {
+
+/// That of a job. Who watches the job has one share of it, and is its source.
+class job_stop_state final : public stop_state, public stop_watcher {
+ public:
+  explicit job_stop_state(const job& of) noexcept : stop_state(of.kind().told_to_stop != nullptr) {}
+
+ private:
+  ~job_stop_state() override = default;
+  void keep() noexcept override { stop_state::keep(); }
+  void drop() noexcept override { stop_state::drop(); }
+  void told() noexcept override { static_cast<void>(request()); }
+  void ended() noexcept override {
+    drop_source();
+    stop_state::drop();
+  }
+  void look() noexcept override { stop_watches.look(*this); }
+};
+
+}  // namespace
+
 std::coroutine_handle<> with_stop_operation::start_branch(promise_base& waiter) noexcept {
   constexpr std::uint8_t budget_units = 128;
   job& outer = *waiter.owner();
@@ -91,3 +113,15 @@ void with_stop_operation::leave(std::uint32_t parties) noexcept {
 }
 
 }  // namespace weft::detail
+
+weft::stop_token weft::this_task::stop_token() {
+  job* const running = current_job();
+  if (running == nullptr) return {};
+  auto* mine = static_cast<detail::job_stop_state*>(detail::stop_watches.find(*running));
+  if (mine == nullptr) {
+    mine = new detail::job_stop_state(*running);
+    detail::stop_watches.watch(*mine, *running);
+  }
+  mine->stop_state::keep();
+  return weft::stop_token(detail::stop_share(mine));
+}

@@ -51,7 +51,12 @@ class stop_state {
   void keep_source() noexcept { sources_.fetch_add(1, order::relaxed); }
   void drop_source() noexcept { sources_.fetch_sub(1, order::relaxed); }
   bool has_source() const noexcept { return sources_.load(order::relaxed) != 0; }
-  bool requested() const noexcept { return requested_.load(order::acquire); }
+  bool requested() noexcept {
+    if (requested_.load(order::acquire)) return true;
+    if (WEFT_LIKELY(!looks_)) return false;
+    look();
+    return requested_.load(order::acquire);
+  }
 
   /// True: this was the first one; all links were called, on this thread.
   bool request() noexcept;
@@ -62,13 +67,18 @@ class stop_state {
   /// Afterwards it is not being called any more, unless by the calling thread.
   void wait_until_called(const stop_link& link) noexcept;
 
- private:
+ protected:
   stop_state() noexcept {}
-  ~stop_state() = default;
+  /// looks: nobody may have come to say that it is requested; look() finds out.
+  explicit stop_state(bool looks) noexcept : looks_(looks) {}
+  virtual ~stop_state() = default;
+  virtual void look() noexcept {}
 
+ private:
   atomic<std::uint32_t> keepers_{1};
   atomic<std::uint32_t> sources_{1};
   atomic<bool> requested_{false};  // set under lock_
+  const bool looks_ = false;
   atomic<const stop_link*> calling_{nullptr};
   const void* caller_ = nullptr;  // its thread; under lock_
   spin_lock lock_;
@@ -99,6 +109,20 @@ class stop_share {
 
 }  // namespace detail
 
+namespace this_task {
+/// Of the running job: stopped when the job is, for code that is to hear of that elsewhere than in an
+/// await: a loop that computes, the function of spawn_blocking(), a callback. Outside of a job: never
+/// stopped. It may outlive the job, and is stopped for ever if the job was, even if the job ended otherwise.
+///
+/// A stop_callback runs on the thread that stops the job. (Of a child of a scope, or a branch, that has not
+/// waited yet, at its first wait, at its end, or when somebody asks stop_requested(), whatever is first.)
+/// Inside of timeout(), race() and their like it is the branch's: stopped when that is cut off, too.
+///
+/// Cost    the first one of a job: an allocation and a locked section; then the section. Its end: another
+/// Throws  std::bad_alloc
+weft::stop_token stop_token();
+}  // namespace this_task
+
 class stop_token {
  public:
   /// Of no source: never stopped.
@@ -117,6 +141,7 @@ class stop_token {
 
  private:
   friend class stop_source;
+  friend stop_token this_task::stop_token();
   explicit stop_token(const detail::stop_share& of) noexcept : state_(of) {}
   detail::stop_share state_;
 };

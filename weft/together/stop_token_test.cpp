@@ -3,14 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <optional>
+#include <stdexcept>
+#include <thread>
 
 #include "weft/runtime/block_on.hpp"
+#include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/testing/cancel_everywhere.hpp"
 #include "weft/testing/virtual_time.hpp"
+#include "weft/together/scope.hpp"
+#include "weft/together/timeout.hpp"
 
 namespace weft {
 namespace {
@@ -118,6 +124,185 @@ TEST(with_stop, a_request_meets_the_end_on_other_workers) {
       co_await stopper;
     }
   }));
+}
+
+// --- this_task::stop_token()
+
+class gate {
+ public:
+  void open() {
+    open_.store(true);
+    open_.notify_all();
+  }
+  void pass() const { open_.wait(false); }
+
+ private:
+  std::atomic<bool> open_{false};
+};
+
+task<bool> was_stopped(join_handle<>& h) {
+  const auto end = co_await h.outcome();
+  co_return end.stopped();
+}
+
+TEST(this_task_stop_token, is_none_outside_of_a_job_and_one_and_the_same_inside) {
+  EXPECT_FALSE(this_task::stop_token().stop_possible());
+  stop_token kept;
+  const auto asks = [](stop_token& out) -> task<> {
+    out = this_task::stop_token();
+    co_await yield_now();
+    EXPECT_EQ(out, this_task::stop_token());
+    EXPECT_TRUE(out.stop_possible());
+    EXPECT_FALSE(out.stop_requested());
+  };
+  runtime rt({.workers = 1});
+  rt.block_on(rt.spawn(asks, std::ref(kept)));
+  EXPECT_FALSE(kept.stop_requested() || kept.stop_possible()) << "the job has ended otherwise";
+  block_on(asks(kept));
+  EXPECT_FALSE(kept.stop_requested() || kept.stop_possible());
+}
+
+TEST(this_task_stop_token, tells_a_loop_that_computes_and_a_callback) {
+  runtime rt({.workers = 1});
+  gate begun;
+  std::atomic<int> called{0};
+  stop_token kept;
+  auto computes = rt.spawn([&]() -> task<> {
+    const stop_token token = this_task::stop_token();
+    kept = token;
+    const stop_callback told(token, [&] { ++called; });
+    begun.open();
+    while (!token.stop_requested()) {
+    }
+    co_await yield_now();
+  });
+  begun.pass();
+  computes.stop();
+  EXPECT_EQ(called, 1);  // on the thread that asked for the stop
+  EXPECT_TRUE(rt.block_on(was_stopped(computes)));
+  EXPECT_TRUE(kept.stop_requested() && kept.stop_possible());
+  EXPECT_EQ(called, 1);
+}
+
+// What spawn_blocking cannot interrupt, hears of it.
+TEST(this_task_stop_token, tells_the_thread_that_its_job_waits_for) {
+  runtime rt({.workers = 1});
+  gate begun;
+  auto waits = rt.spawn([&]() -> task<> {
+    const auto until_stopped = [](stop_token t, gate* g) {
+      gate stopped;
+      const stop_callback told(t, [&stopped] { stopped.open(); });
+      g->open();
+      stopped.pass();
+    };
+    co_await spawn_blocking(until_stopped, this_task::stop_token(), &begun);
+    co_await yield_now();
+  });
+  begun.pass();
+  waits.stop();
+  EXPECT_TRUE(rt.block_on(was_stopped(waits)));
+}
+
+TEST(this_task_stop_token, of_a_job_that_was_stopped_before_is_stopped) {
+  runtime rt({.workers = 1});
+  gate begun, go_on;
+  bool seen = false;
+  int called = 0;
+  auto late = rt.spawn([&]() -> task<> {
+    begun.open();
+    go_on.pass();
+    const stop_token token = this_task::stop_token();
+    seen = token.stop_requested();
+    const stop_callback at_once(token, [&] { ++called; });
+    co_return;
+  });
+  begun.pass();
+  late.stop();
+  go_on.open();
+  static_cast<void>(rt.block_on(was_stopped(late)));
+  EXPECT_TRUE(seen);
+  EXPECT_EQ(called, 1);
+}
+
+TEST(this_task_stop_token, of_a_branch_is_stopped_when_that_is_cut_off) {
+  testing::virtual_runtime rt;
+  stop_token outer, inner;
+  const auto waits = [](stop_token& out) -> task<> {
+    out = this_task::stop_token();
+    co_await sleep_for(1h);
+  };
+  rt.block_on(rt.spawn([&]() -> task<> {
+    outer = this_task::stop_token();
+    const auto late = co_await timeout(1ms, waits(inner));
+    EXPECT_FALSE(late);
+    EXPECT_TRUE(inner.stop_requested());
+    EXPECT_FALSE(outer.stop_requested());
+  }));
+  EXPECT_FALSE(outer.stop_requested());
+}
+
+// A child that never waits is on no list, and nobody comes to tell it.
+TEST(this_task_stop_token, of_a_child_that_never_waits_is_found_out_when_it_is_asked) {
+  runtime rt({.workers = 2});
+  gate begun;
+  int called = 0;
+  EXPECT_THROW(rt.block_on(rt.spawn([&]() -> task<> {
+    co_await scope([&](scope_ref s) -> task<> {
+      s.spawn([&]() -> task<> {
+        const stop_token token = this_task::stop_token();
+        const stop_callback told(token, [&] { ++called; });
+        begun.open();
+        while (!token.stop_requested()) {
+        }
+        co_return;
+      });
+      s.spawn([&]() -> task<> {
+        begun.pass();
+        throw std::runtime_error("planned");
+        co_return;
+      });
+      co_return;
+    });
+  })),
+               std::runtime_error);
+  EXPECT_EQ(called, 1);
+}
+
+TEST(this_task_stop_token, a_stop_meets_the_first_call_and_the_end_and_is_told_once) {
+  runtime rt({.workers = 2});
+  struct story {
+    std::atomic<int> called{0};
+    std::atomic<bool> runs{false};
+    stop_token token;
+    std::optional<stop_callback<std::function<void()>>> told;
+  };
+  int stops = 0;
+  for (int i = 0; i < 600; ++i) {
+    story s;
+    auto job = rt.spawn([&s, i]() -> task<> {
+      s.runs = true;
+      for (int n = i % 7 * 10; n != 0; --n) cpu_pause();
+      s.token = this_task::stop_token();
+      s.told.emplace(s.token, [&s] { ++s.called; });
+      for (int n = i % 5; n != 0; --n) co_await yield_now();
+      while (i % 4 == 1) co_await yield_now();
+    });
+    if (i % 8 != 0) {
+      while (!s.runs) std::this_thread::yield();
+    }
+    for (int n = i % 11 * 10; n != 0; --n) cpu_pause();
+    job.stop();
+    const bool stopped = rt.block_on(was_stopped(job));
+    const bool asked = s.told.has_value();
+    if (asked && stopped) {
+      EXPECT_TRUE(s.token.stop_requested());
+    }
+    const bool told = asked && s.token.stop_requested();
+    s.told.reset();  // waits for a call that is under way
+    EXPECT_EQ(s.called, told ? 1 : 0);
+    stops += told;
+  }
+  EXPECT_GT(stops, 0);
 }
 
 #if WEFT_CENSUS
