@@ -8,22 +8,25 @@
 //   const auto got = co_await answered.recv();    // nullopt: the sender went without an answer
 //
 //   Threads   any; a handle is one job's at a time
-//   Cost      one allocation; a spin lock, held for a move of T, for each side
+//   Cost      a block of the frame pool; one compare-exchange of the sender. The receiver has none if it
+//             comes later; to wait, see wait_list.hpp
 //   Cancel    a receive that is stopped has received nothing, and may be repeated
 //   Budget    a value that is there spends some
 //   T         as a channel's: its move must not throw
-//   Protocol  below, at oneshot_core; of waiting: line.cpp
+//   Protocol  below, at oneshot_core; of waiting: wait_list.cpp
 #pragma once
 
-#include <cstdint>
+#include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "weft/base/assert.hpp"
-#include "weft/base/atomic.hpp"
-#include "weft/channel/line.hpp"
+#include "weft/base/cache_line.hpp"
 #include "weft/channel/message_ring.hpp"
 #include "weft/channel/send_result.hpp"
+#include "weft/task/frame_pool.hpp"
+#include "weft/task/wait_list.hpp"
 
 namespace weft {
 
@@ -46,123 +49,110 @@ template <class T>
 namespace detail {
 
 // Protocol
-//   Everything is under lock_, but the shares.
-//   I1  The receiver waits only if there is no value and the sender may still send one.
-//   I2  A value goes in at most once, and then the sender is done: it gives up its share.
-//   I3  After the receiver went no value goes in, and none is left.
-//   P1  leave: fetch_sub (acq_rel)  ->  leave: fetch_sub (acq_rel): the other side's accesses, before
-//       the core is freed.
+//   The state in the word of list_ is how it began, and then one of
+//     done  the sender has sent, or will not
+//     gone  the receiver went before that
+//   The one who waits in the list is the receiver.
+//
+//   I1  The sender changes it to `done` once, and touches nothing afterwards but whom that wakes. What is
+//       in value_ until then is the sender's, and from then on the receiver's.
+//   I2  The receiver changes it to `gone` once, when it goes; if it is not done, nothing of its is
+//       touched afterwards. Who finds the other one's change frees the core.
+//   P1  sender: CAS (release), or the end of a hold  ->  receiver: load (acquire), or the begin of
+//       one: the value, and all of the sender's accesses before the core is freed.
+//   P2  receiver: the end of a hold  ->  sender: the begin of one: the same the other way round.
 template <class T>
 class oneshot_core {
  public:
-  class receiving : public line_waiter {
-   public:
-    explicit receiving(oneshot_core& core) noexcept : line_waiter(core.lock_) {}
-    std::optional<T> got;
-
-   protected:
-    ~receiving() = default;
-  };
-
-  /// True: it was sent, else `value` is as it was. The sender's last call.
-  bool send(T& value) noexcept {
-    receiving* r = nullptr;
-    bool sent = false;
-    {
-      const patient_guard guard(lock_);
-      sender_done_.set(true);
-      if (!WEFT_MUTATE("oneshot.send.sees_no_receiver_gone", receiver_gone_.get(), false)) {
-        sent = true;
-        r = static_cast<receiving*>(take_first(line_));
-        (r == nullptr ? value_ : r->got).emplace(std::move(value));
-      }
+  static oneshot_core* make() {
+#if !WEFT_MODEL
+    if constexpr (alignof(oneshot_core) <= cache_line) {
+      return new (allocate_pooled(sizeof(oneshot_core))) oneshot_core;
     }
-    if (r != nullptr) r->wake();
-    leave();
-    return sent;
+#endif
+    return new oneshot_core;
   }
-  void drop_sender() noexcept {
-    {
-      const patient_guard guard(lock_);
-      sender_done_.set(true);
+  void free() noexcept {
+#if !WEFT_MODEL
+    if constexpr (alignof(oneshot_core) <= cache_line) {
+      std::destroy_at(this);
+      return free_pooled(this, sizeof(oneshot_core));
     }
-    if (WEFT_MUTATE("oneshot.drop.wakes_nobody", true, false)) {
-      wake_line(lock_, line_, [](line_waiter&) noexcept {});
+#endif
+    delete this;
+  }
+
+  // The sender's.
+  void fill(T&& value) noexcept { value_.emplace(std::move(value)); }
+  /// The last call. False: the receiver has gone, and the core is the caller's to free.
+  [[nodiscard]] bool end() noexcept {
+    wait_list::word seen = list_.load(order::relaxed);
+    if (seen == wait_list::calm(0) &&
+        list_.change(seen, done,
+                     WEFT_MUTATE("oneshot.end.relaxed", order::release, order::relaxed))) {  // P1
+      return true;
     }
-    leave();
+    return end_beside();
+  }
+  bool receiver_gone() const noexcept { return look(order::relaxed) == gone; }
+
+  // The receiver's.
+  bool is_done() const noexcept {
+    return look(WEFT_MUTATE("oneshot.look.relaxed", order::acquire, order::relaxed)) == done;  // P1
+  }
+  static bool is_done(const wait_list::hold& held) noexcept { return held.state() == done; }
+  /// When it is done: what was sent, if it was not taken before.
+  std::optional<T> take() noexcept {
+    std::optional<T> got(std::move(value_));
+    value_.reset();
+    return got;
   }
   void drop_receiver() noexcept {
-    {
-      std::optional<T> last;  // destroyed outside of the lock
-      const patient_guard guard(lock_);
-      receiver_gone_.set(true);
-      move_to(last);
+    if (!is_done()) {
+      wait_list::hold held(list_);
+      if (WEFT_MUTATE("oneshot.drop.overlooks_done", !is_done(held), true)) return held.set(gone);
     }
-    leave();
+    free();
   }
-  /// Under the lock. False: it must wait.
-  bool look(std::optional<T>& got) noexcept {
-    move_to(got);
-    return got.has_value() || sender_done_.get();
-  }
-  /// Under the lock.
-  bool is_ready() const noexcept { return value_.has_value() || sender_done_.get(); }
-  bool look_now(std::optional<T>& got) noexcept {
-    const patient_guard guard(lock_);
-    return look(got);
-  }
-  line_of_waiters& line() noexcept { return line_; }
-  bool receiver_gone() noexcept {
-    const patient_guard guard(lock_);
-    return receiver_gone_.get();
-  }
+  wait_list& list() noexcept { return list_; }
 
  private:
-  void move_to(std::optional<T>& out) noexcept {
-    if (!value_) return;
-    out.emplace(std::move(*value_));
-    value_.reset();
-  }
-  void leave() noexcept {
-    if (shares_.fetch_sub(  // P1
-            1, WEFT_MUTATE("oneshot.leave.relaxed", order::acq_rel, order::relaxed)) == 1) {
-      delete this;
+  static constexpr wait_list::word done = 1;
+  static constexpr wait_list::word gone = 2;
+
+  wait_list::word look(order o) const noexcept { return wait_list::state_of(list_.load(o)); }
+  /// Somebody waits, or has gone.
+  WEFT_NOINLINE bool end_beside() noexcept {
+    wait_list::waiter* first = nullptr;
+    {
+      wait_list::hold held(list_);
+      if (WEFT_MUTATE("oneshot.end.sees_no_receiver_gone", held.state() == gone, false))
+        return false;
+      if (WEFT_MUTATE("oneshot.end.wakes_nobody", true, false)) {
+        while (first == nullptr && !held.empty()) first = held.take_one();
+      }
+      held.set(done);
     }
+    if (first != nullptr) wait_list::wake(*first);
+    return true;
   }
 
-  spin_lock lock_;
-  plain<bool> sender_done_{false};
-  plain<bool> receiver_gone_{false};
+  wait_list list_{0};
   std::optional<T> value_;
-  line_of_waiters line_;
-  atomic<std::uint8_t> shares_{2};
 };
 
 }  // namespace detail
 
 template <class T>
-class oneshot_operation final
-    : public awaitable_operation<oneshot_operation<T>,
-                                 typename detail::oneshot_core<T>::receiving> {
-  using base =
-      awaitable_operation<oneshot_operation<T>, typename detail::oneshot_core<T>::receiving>;
-
+class oneshot_operation final : public wait_list_operation<oneshot_operation<T>> {
  public:
-  explicit oneshot_operation(detail::oneshot_core<T>& core) noexcept : base(core), core_(core) {}
-  bool await_ready() noexcept {
-    return detail::line_waiter::may_try_now() && core_.look_now(this->got);
+  explicit oneshot_operation(detail::oneshot_core<T>& core) noexcept
+      : wait_list_operation<oneshot_operation<T>>(core.list()), core_(core) {}
+  bool try_now(job&) const noexcept { return core_.is_done(); }
+  bool take(const wait_list::hold& held, job&, wait_list::list&) const noexcept {
+    return core_.is_done(held);
   }
-  std::coroutine_handle<> start(promise_base& who) noexcept {
-    return this->wait_in_line(
-        who,
-        [this](detail::line_waiter*&) -> detail::line_of_waiters* {
-          return core_.look(this->got) ? nullptr : &core_.line();
-        },
-        [this](const detail::claiming_job&) -> detail::line_of_waiters* {
-          return core_.is_ready() ? nullptr : &core_.line();
-        });
-  }
-  std::optional<T> await_resume() noexcept { return std::move(this->got); }
+  std::optional<T> await_resume() noexcept { return core_.take(); }
   const char* what() const noexcept override { return "oneshot"; }
 
  private:
@@ -180,14 +170,18 @@ class oneshot_sender {
     return *this;
   }
   ~oneshot_sender() {
-    if (core_ != nullptr) core_->drop_sender();
+    if (core_ != nullptr && !core_->end()) core_->free();
   }
 
   /// Never waits; once. Result: true, or the value back because nobody will receive it.
   send_result<T> send(T value) noexcept {
     WEFT_ASSERT(core_ != nullptr, "a oneshot sends once; a channel sends more");
-    const bool sent = std::exchange(core_, nullptr)->send(value);
-    return sent ? send_result<T>() : send_result<T>(send_status::closed, std::move(value));
+    detail::oneshot_core<T>* const core = std::exchange(core_, nullptr);
+    core->fill(std::move(value));
+    if (WEFT_LIKELY(core->end())) return send_result<T>();
+    send_result<T> refused(send_status::closed, *core->take());
+    core->free();
+    return refused;
   }
   /// Nobody will receive it: work on the answer may be ended. A moment's truth, except for `true`.
   bool closed() const noexcept { return core_ == nullptr || core_->receiver_gone(); }
@@ -220,9 +214,7 @@ class oneshot_receiver {
   }
   /// Never waits.
   [[nodiscard]] std::optional<T> try_recv() const noexcept {
-    std::optional<T> got;
-    static_cast<void>(core_->look_now(got));
-    return got;
+    return core_->is_done() ? core_->take() : std::nullopt;
   }
 
  private:
@@ -237,7 +229,7 @@ class oneshot_receiver {
 template <class T>
 oneshot_ends<T> oneshot() {
   detail::require_message<T>();
-  auto* const core = new detail::oneshot_core<T>;
+  auto* const core = detail::oneshot_core<T>::make();
   return oneshot_ends<T>{oneshot_sender<T>(core), oneshot_receiver<T>(core)};
 }
 

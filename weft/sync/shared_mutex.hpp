@@ -4,16 +4,24 @@
 //   const auto reading = co_await m.lock_shared();   // beside other readers
 //   const auto writing = co_await m.lock();          // alone
 //
-//   Fairness  FIFO, which prefers writers: a reader that comes while a writer waits gets in line
-//             behind it, so no stream of readers starves a writer; and a writer waits only for who
-//             came before it. So a job that reads must not ask to read again: if a writer has come
-//             in between, it would wait for itself
+//   Fairness  FIFO among who waits; readers next to each other enter together. Who comes while others
+//             wait may enter first, for a woken job needs a while to run, but so often only: of
+//             overtakes_max + 1 entries in a row that are in the way of somebody who waits at least one
+//             is by one who had waited. So neither do readers starve a writer nor writers a
+//             reader: the n-th in line is in after at most n * (overtakes_max + 1) of those. Who came up
+//             in vain, because somebody stays for longer, is let in as soon as there is room.
+//             A job that reads must not ask to read again: it may come to stand behind a
+//             writer that waits for it
 //   Threads   any; a plain thread waits by weft::block_on(m.lock_shared())
-//   Cost      nobody waits: one compare-exchange to lock, one to unlock. See wait_list.hpp
-//   Cancel    a stopped lock has not locked, and lets in who stood behind it; one that was given the
+//   Cost      nobody waits: one compare-exchange to lock, one to unlock; beside others who wait the
+//             same, but for those who let them in. Who meets another thread at it stays away for
+//             about a microsecond. See wait_list.hpp
+//   Cancel    a stopped lock has not locked, and lets in who stood behind it; one that was handed the
 //             lock completes, and its guard is there to unlock it
 //   Memory    24 bytes; no allocation per wait
 //   Lifetime  who has the lock may unlock and destroy it, even while another's unlock returns
+//   After     the bound on overtaking: Go's sync.Mutex, which bounds it in time
+//   Protocol  top of shared_mutex.cpp
 #pragma once
 
 #include <utility>
@@ -32,8 +40,10 @@ class shared_mutex {
 
   shared_mutex() noexcept = default;
   ~shared_mutex() {
-    WEFT_ASSERT(wait_list::state_of(list_.load(order::relaxed)) == 0,
-                "a shared_mutex was destroyed while locked; let its guards go first");
+    WEFT_ASSERT(
+        wait_list::state_of(list_.load(order::relaxed)) == 0,
+        "a shared_mutex was destroyed while locked, or while somebody waits for it; let its "
+        "guards go first");
   }
 
   [[nodiscard("co_await it")]] locking<true> lock() noexcept;
@@ -44,37 +54,76 @@ class shared_mutex {
   [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex_guard<false>
   try_lock_shared() noexcept;
 
+  /// While others wait, so many may come and enter before one of those does.
+  static constexpr unsigned overtakes_max = WEFT_MODEL ? 1 : 32;
+
  private:
   template <bool>
   friend class shared_mutex_guard;
   class request;
-  static constexpr wait_list::word writer = wait_list::word{1} << 48;  // below it: so many readers
+  using word = wait_list::word;
+  // Bits of the state: see shared_mutex.cpp.
+  static constexpr word writing = 1;
+  static constexpr word called = 2;
+  static constexpr word overtake = 4;  // one of them
+  static constexpr word overtakes_limit = overtake * overtakes_max;
+  static constexpr word coming = 256;  // one of them
+  static constexpr word overtakes = coming - overtake;
+  static constexpr word reader = coming << 20;  // one of them
+  static constexpr word coming_all = reader - coming;
+  static_assert(overtakes_limit < coming);
 
-  static bool may_enter(wait_list::word state, bool writes) noexcept {
-    return writes ? state == 0 : state < writer - 1;
+  static constexpr word unit(bool writes) noexcept { return writes ? writing : reader; }
+  static constexpr bool is_free(word state) noexcept {
+    return state < reader && (state & writing) == 0;
   }
-  static wait_list::word entered(wait_list::word state, bool writes) noexcept {
-    return writes ? writer : state + 1;
+  /// For somebody who has not waited. A reader is not in the way of readers that were called.
+  static bool may_enter(word state, bool writes, bool crowded) noexcept {
+    if (writes) return is_free(state) && may_overtake(state);
+    return (state & writing) == 0 && ((!crowded && (state & called) == 0) || may_overtake(state));
+  }
+  static bool may_overtake(word state) noexcept {
+    return (state & overtakes) <
+           WEFT_MUTATE("shared_mutex.overtakes.without_end", overtakes_limit, ~word{0});
+  }
+  static constexpr word entered(word state, bool writes, bool crowded) noexcept {
+    const word others = state & (writes ? called | coming_all : called);
+    return state + unit(writes) + (crowded || others != 0 ? overtake : 0);
+  }
+  /// For the one in front.
+  static constexpr bool has_room(word state, bool writes) noexcept {
+    if ((state & called) != 0) return false;
+    return writes ? is_free(state) && (state & coming_all) == 0
+                  : (state & writing) == 0 && (state & coming_all) != coming_all;
+  }
+  /// Whether the one in front may have got room when somebody has left.
+  static constexpr bool makes_room(word state, bool wrote) noexcept {
+    return wrote ? (state & called) == 0 : has_room(state, true);
   }
   bool try_enter(bool writes) noexcept;
   void leave(bool writes) noexcept;
+  // The same beside others.
+  bool enter_beside(word seen, bool writes, bool met) noexcept;
+  void leave_beside(word seen, bool writes) noexcept;
   void leave_to_waiters(bool writes) noexcept;
-  static bool let_in(wait_list::hold& held, wait_list::list& taken) noexcept;
+  static bool pass_on(wait_list::hold& held, word state, wait_list::list& taken) noexcept;
 
-  wait_list list_{0};  // its state: so many readers, or `writer`
+  wait_list list_{0};
 };
 
 class shared_mutex::request : public wait_list::waiter {
  protected:
   request(wait_list& in, bool writes) noexcept : waiter(in), writes_(writes) {}
   ~request() = default;
-  bool left(wait_list::hold& held, wait_list::list& taken) noexcept final {
-    return WEFT_MUTATE("shared_mutex.left.lets_nobody_in", let_in(held, taken), false);
-  }
+  bool left(wait_list::hold& held, wait_list::list& taken) noexcept final;
+  enum class came : std::uint8_t { in, in_vain, to_be_stopped };
+  came came_up(promise_base& who, wait_list::list& taken) noexcept;
+
+  const bool writes_;
+  bool owns_ = false;  // written by whoever takes it from the list: it was handed the lock
 
  private:
   friend class shared_mutex;
-  const bool writes_;
 };
 
 /// Holds a shared_mutex for one side, or nothing.
@@ -113,9 +162,18 @@ class [[nodiscard("co_await it")]] shared_mutex::locking final
       : wait_list_operation<locking<Writes>, shared_mutex::request>(m.list_, Writes), mutex_(m) {}
   bool try_now(job&) noexcept { return mutex_.try_enter(Writes); }
   bool take(wait_list::hold& held, job&, wait_list::list&) const noexcept {
-    if (!held.empty() || !may_enter(held.state(), Writes)) return false;
-    held.set(entered(held.state(), Writes));
+    const word state = held.state();
+    if (!may_enter(state, Writes, !held.empty())) return false;
+    held.set(entered(state, Writes, !held.empty()));
     return true;
+  }
+  std::coroutine_handle<> woken(promise_base& who) noexcept {
+    if (this->owns_) return who.handle();
+    wait_list::list taken;
+    const came how = this->came_up(who, taken);  // With in_vain it may be gone already now.
+    if (how == came::in_vain) return std::noop_coroutine();
+    wait_list::wake(taken);
+    return how == came::in ? who.handle() : unwind(who);
   }
   shared_mutex_guard<Writes> await_resume() const noexcept {
     return shared_mutex_guard<Writes>(&mutex_);
@@ -123,6 +181,7 @@ class [[nodiscard("co_await it")]] shared_mutex::locking final
   const char* what() const noexcept override { return "shared_mutex"; }
 
  private:
+  using came = typename shared_mutex::request::came;
   shared_mutex& mutex_;
 };
 
@@ -137,33 +196,26 @@ inline shared_mutex_guard<false> shared_mutex::try_lock_shared() noexcept {
   return shared_mutex_guard<false>(try_enter(false) ? this : nullptr);
 }
 
-inline bool shared_mutex::try_enter(bool writes) noexcept {
-  wait_list::word seen = list_.load(order::relaxed);
-  for (;;) {
-    if (!wait_list::is_calm(seen)) {
-      if (wait_list::is_crowded(seen)) return false;
-      cpu_pause();  // somebody has a look, and is gone at once
-      seen = list_.load(order::relaxed);
-      continue;
-    }
-    const wait_list::word state = wait_list::state_of(seen);
-    if (!may_enter(state, writes)) return false;
-    if (list_.change(seen, entered(state, writes),
-                     WEFT_MUTATE("shared_mutex.enter.relaxed", order::acquire, order::relaxed))) {
-      return true;
-    }
+WEFT_ALWAYS_INLINE bool shared_mutex::try_enter(bool writes) noexcept {
+  word seen = writes ? wait_list::calm(0) : list_.load(order::relaxed);
+  const word state = wait_list::state_of(seen);
+  const bool alone = wait_list::is_calm(seen) && (state & (called | writing)) == 0;
+  if (alone &&
+      list_.change(seen, state + unit(writes),
+                   WEFT_MUTATE("shared_mutex.enter.relaxed", order::acquire, order::relaxed))) {
+    return true;
   }
+  return enter_beside(seen, writes, alone && !writes);
 }
 
-inline void shared_mutex::leave(bool writes) noexcept {
-  wait_list::word seen = list_.load(order::relaxed);
-  while (wait_list::is_calm(seen)) {
-    if (list_.change(seen, writes ? 0 : wait_list::state_of(seen) - 1,
-                     WEFT_MUTATE("shared_mutex.leave.relaxed", order::release, order::relaxed))) {
-      return;  // the last access
-    }
+WEFT_ALWAYS_INLINE void shared_mutex::leave(bool writes) noexcept {
+  word seen = list_.load(order::relaxed);
+  if (wait_list::is_calm(seen) &&
+      list_.change(seen, wait_list::state_of(seen) - unit(writes),
+                   WEFT_MUTATE("shared_mutex.leave.relaxed", order::release, order::relaxed))) {
+    return;  // the last access
   }
-  leave_to_waiters(writes);
+  leave_beside(seen, writes);
 }
 
 }  // namespace weft

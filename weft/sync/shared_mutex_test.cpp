@@ -49,17 +49,112 @@ TEST_F(shared_mutex_test, readers_are_in_together_and_a_writer_is_alone) {
   EXPECT_FALSE(m.try_lock_shared());
 }
 
-TEST_F(shared_mutex_test, reader_does_not_overtake_a_waiting_writer) {
+/// What gets in now, each time for a moment.
+unsigned all_that_get_in(shared_mutex& m, bool writes) {
+  unsigned n = 0;
+  while (n < 1000 && (writes ? bool(m.try_lock()) : bool(m.try_lock_shared()))) ++n;
+  return n;
+}
+
+TEST_F(shared_mutex_test, readers_overtake_a_waiting_writer_so_often_and_no_more) {
   auto in = m.try_lock_shared();
   auto w = writes('w');
   executor.run_until_idle();
+  EXPECT_EQ(all_that_get_in(m, false), shared_mutex::overtakes_max);
   auto r = reads('r');
   executor.run_until_idle();
   EXPECT_EQ(trace, "");
   EXPECT_FALSE(m.try_lock_shared());
   in.unlock();
+  EXPECT_FALSE(m.try_lock());  // it is the writer's already
   executor.run_until_idle();
   EXPECT_EQ(trace, "wr");
+}
+
+TEST_F(shared_mutex_test, writer_that_is_called_is_overtaken_so_often_and_no_more) {
+  for (const bool by_writers : {false, true}) {
+    auto in = m.try_lock_shared();
+    auto w = writes('w');
+    executor.run_until_idle();
+    in.unlock();
+    EXPECT_EQ(all_that_get_in(m, by_writers), shared_mutex::overtakes_max);
+    EXPECT_FALSE(m.try_lock_shared());  // nobody is in, and it is kept for the writer
+    auto r = reads('r');
+    executor.run_until_idle();
+    EXPECT_EQ(std::exchange(trace, ""), "wr");
+  }
+}
+
+TEST_F(shared_mutex_test, readers_that_are_called_are_overtaken_by_so_many_writers_and_no_more) {
+  auto in = m.try_lock();
+  auto a = reads('a'), b = reads('b');
+  executor.run_until_idle();
+  in.unlock();
+  EXPECT_EQ(all_that_get_in(m, true), shared_mutex::overtakes_max);
+  EXPECT_EQ(all_that_get_in(m, false), 1000u);  // a reader is in nobody's way
+  auto w = writes('w');
+  executor.run_until_idle();
+  EXPECT_EQ(trace, "abw");
+}
+
+TEST_F(shared_mutex_test, each_who_waits_costs_the_next_one_so_many_overtakings_and_no_more) {
+  auto in = m.try_lock();
+  auto u = writes('u'), v = writes('v'), w = writes('w');
+  executor.run_until_idle();
+  in.unlock();
+  for (int turn = 0; turn < 3; ++turn) {
+    EXPECT_EQ(all_that_get_in(m, true), shared_mutex::overtakes_max);
+    executor.run_one();
+  }
+  EXPECT_EQ(trace, "uvw");
+  EXPECT_EQ(all_that_get_in(m, true), 1000u);  // nobody waits: nothing is counted
+}
+
+TEST_F(shared_mutex_test, who_comes_up_in_vain_is_overtaken_no_more) {
+  for (const char name : {'w', 'r'}) {
+    auto in = m.try_lock();
+    auto waiter = name == 'w' ? writes(name) : reads(name);
+    executor.run_until_idle();
+    in.unlock();
+    in = m.try_lock();
+    executor.run_until_idle();  // in vain
+    auto behind = writes('x');
+    executor.run_until_idle();
+    in.unlock();
+    EXPECT_FALSE(m.try_lock());  // handed over
+    executor.run_until_idle();
+    EXPECT_EQ(std::exchange(trace, ""), std::string(1, name) + 'x');
+  }
+}
+
+TEST_F(shared_mutex_test, stopped_when_called_it_lets_the_next_one_in) {
+  for (const char name : {'w', 'r'}) {
+    auto in = m.try_lock();
+    auto waiter = name == 'w' ? writes(name) : reads(name);
+    auto next = writes('n');
+    executor.run_until_idle();
+    in.unlock();
+    waiter->stop();
+    executor.run_until_idle();
+    EXPECT_TRUE(waiter.outcome().stopped());
+    EXPECT_EQ(std::exchange(trace, ""), "n");
+    EXPECT_EQ(all_that_get_in(m, true), 1000u);
+  }
+}
+
+TEST_F(shared_mutex_test, many_readers_are_called_together) {
+  auto in = m.try_lock();
+  std::vector<started<void>> all;
+  for (unsigned i = 0; i < 3 * wait_list::batch_max + 1; ++i) all.push_back(reads('.'));
+  all.push_back(writes('w'));
+  all.push_back(reads('r'));
+  executor.run_until_idle();
+  in.unlock();
+  for (std::size_t i = 0; i + 2 < all.size(); ++i) executor.run_one();
+  EXPECT_EQ(trace, std::string(all.size() - 2, '.'));
+  executor.run_until_idle();
+  EXPECT_EQ(trace, std::string(all.size() - 2, '.') + "wr");
+  EXPECT_TRUE(m.try_lock());
 }
 
 TEST_F(shared_mutex_test, readers_between_two_writers_come_in_together) {
@@ -70,7 +165,9 @@ TEST_F(shared_mutex_test, readers_between_two_writers_come_in_together) {
   }
   executor.run_until_idle();
   in.unlock();
-  executor.run_one();  // both readers are in already
+  executor.run_one();
+  executor.run_one();  // one after the other, with no turn of somebody else in between
+  EXPECT_EQ(trace, "ab");
   executor.run_until_idle();
   EXPECT_EQ(trace, "abWcX");
 }
@@ -79,9 +176,11 @@ TEST_F(shared_mutex_test, stopped_writer_lets_the_readers_behind_it_in) {
   auto in = m.try_lock_shared();
   auto w = writes('w');
   executor.run_until_idle();
+  static_cast<void>(all_that_get_in(m, false));
   std::vector<started<void>> all;
   for (int i = 0; i < 70; ++i) all.push_back(reads('.'));
   executor.run_until_idle();
+  EXPECT_EQ(trace, "");
   w->stop();
   executor.run_until_idle();
   EXPECT_TRUE(w.outcome().stopped());
@@ -90,10 +189,11 @@ TEST_F(shared_mutex_test, stopped_writer_lets_the_readers_behind_it_in) {
   EXPECT_TRUE(m.try_lock());
 }
 
-TEST_F(shared_mutex_test, who_was_given_the_lock_and_is_stopped_then_unlocks_it) {
-  auto in = m.try_lock();
+TEST_F(shared_mutex_test, who_was_handed_the_lock_and_is_stopped_then_unlocks_it) {
+  auto in = m.try_lock_shared();
   auto w = writes('w');
   executor.run_until_idle();
+  static_cast<void>(all_that_get_in(m, false));
   in.unlock();
   w->stop();
   executor.run_until_idle();
@@ -140,7 +240,8 @@ TEST_F(shared_mutex_test, writer_is_not_starved_by_loops_of_readers) {
         }
         for (auto& one : readers) co_await one;
       }(read, m, written, reads_after));
-  EXPECT_LE(reads_after, 128) << "each reader was let in once more at most, before it and after it";
+  EXPECT_LE(reads_after, 128 + static_cast<int>(shared_mutex::overtakes_max))
+      << "each reader was let in once more at most, before it and after it, but for overtakings";
 }
 
 using shared_mutex_workers = on_workers;

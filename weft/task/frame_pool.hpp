@@ -14,6 +14,7 @@
 
 #include <cstddef>
 
+#include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
 #include "weft/task/thread_state.hpp"
 
@@ -58,6 +59,21 @@ namespace detail {
   }
   return nullptr;
 }
+/// False: the slow way. `thread` is the calling one's.
+[[nodiscard]] WEFT_ALWAYS_INLINE bool give_listed_frame(void* frame, std::size_t bytes,
+                                                        thread_state& thread) noexcept {
+  if (frames_in_line && bytes <= pooled_frame_bytes_max) {
+    frame_list& list = thread.frames[frame_class_of(bytes)];
+    if (WEFT_LIKELY(list.count < list.limit)) {
+      auto* const b = static_cast<frame_block*>(frame);
+      b->next = list.head;
+      list.head = b;
+      ++list.count;
+      return true;
+    }
+  }
+  return false;
+}
 
 }  // namespace detail
 
@@ -81,20 +97,25 @@ namespace detail {
 /// `thread` is the calling one's.
 WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes,
                                    detail::thread_state& thread) noexcept {
-  if (detail::frames_in_line && bytes <= detail::pooled_frame_bytes_max) {
-    detail::frame_list& list = thread.frames[detail::frame_class_of(bytes)];
-    if (WEFT_LIKELY(list.count < list.limit)) {
-      auto* const b = static_cast<detail::frame_block*>(frame);
-      b->next = list.head;
-      list.head = b;
-      ++list.count;
-      return;
-    }
-  }
-  detail::free_frame_slowly(frame, bytes);
+  if (!detail::give_listed_frame(frame, bytes, thread)) detail::free_frame_slowly(frame, bytes);
 }
 WEFT_ALWAYS_INLINE void free_frame(void* frame, std::size_t bytes) noexcept {
   free_frame(frame, bytes, detail::this_thread_state());
+}
+
+/// For what is small, is no frame and is in nobody's account: a block of the same lists. Throws std::bad_alloc
+/// when there is no memory.
+[[nodiscard]] WEFT_ALWAYS_INLINE void* allocate_pooled(std::size_t bytes) {
+  void* block = detail::take_listed_frame(bytes);
+  if (WEFT_UNLIKELY(block == nullptr)) block = detail::allocate_block(bytes);
+  census_add(census_kind::frames, 1);
+  return block;
+}
+WEFT_ALWAYS_INLINE void free_pooled(void* block, std::size_t bytes) noexcept {
+  census_add(census_kind::frames, -1);
+  if (!detail::give_listed_frame(block, bytes, detail::this_thread_state())) {
+    detail::free_block(block, bytes);
+  }
 }
 
 /// For what is aligned to more than a cache line: from the system, but with an account.

@@ -206,10 +206,8 @@ void job::yield_in(operation& op, std::uintptr_t word) noexcept {
   home_->schedule(*this, wake_kind::yielded);
 }
 
-bool job::stop_requested() const noexcept {
-  const std::uintptr_t seen = slot_.load(order::relaxed);
-  if (WEFT_UNLIKELY(seen == slot_unlisted)) return kind_->told_to_stop(*this);
-  return seen != slot_none && seen <= slot_woken;
+bool job::is_stop(std::uintptr_t seen) const noexcept {
+  return seen == slot_unlisted ? kind_->told_to_stop(*this) : seen <= slot_woken;
 }
 
 }  // namespace weft

@@ -170,7 +170,11 @@ class job {
   /// The caller keeps the job alive for the length of the call.
   void stop() noexcept;
   /// Whether stop() was called, also while a shield hides it. No ordering comes with it.
-  bool stop_requested() const noexcept;
+  bool stop_requested() const noexcept {
+    const std::uintptr_t seen = slot_.load(order::relaxed);
+    if (WEFT_LIKELY(seen == 0 || seen > slot_unlisted)) return false;  // none, or an operation
+    return is_stop(seen);
+  }
 
   /// Suspends in `op` without anybody to complete it, and is ready again at once, behind the
   /// others. A stop does not end it: it is seen at the next arm().
@@ -303,6 +307,7 @@ class job {
   [[nodiscard]] arm_result arm(operation& op, std::uintptr_t word) noexcept;
   void yield_in(operation& op, std::uintptr_t word) noexcept;
   void complete(operation& op) noexcept;
+  WEFT_NOINLINE bool is_stop(std::uintptr_t seen) const noexcept;
   [[nodiscard]] WEFT_NOINLINE bool arm_listed(operation& op) noexcept;
 
   /// What few jobs have.

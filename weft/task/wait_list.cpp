@@ -49,30 +49,16 @@ wait_list::~wait_list() {
       "a primitive was destroyed while somebody waits in it; stop or join the waiters first");
 }
 
-wait_list::word wait_list::lock() noexcept {
+WEFT_NOINLINE wait_list::word wait_list::lock_when_free(word seen) noexcept {
   constexpr int spins_max = 64;  // then the holder is asleep, more likely than not
-  word seen = word_.load(order::relaxed);
   for (int spins = 0;;) {
     if ((seen & busy) == 0) {
-      if (word_.compare_exchange(
-              seen, seen | busy,
-              WEFT_MUTATE("wait_list.lock.relaxed", order::acquire, order::relaxed),  // P1
-              order::relaxed)) {
-        return seen;
-      }
+      if (try_lock(seen)) return seen;
       continue;
     }
     ++spins < spins_max ? cpu_pause() : spin_wait_yield();
     seen = word_.load(order::relaxed);
   }
-}
-
-wait_list::hold::~hold() {
-  const bool some = !list_.waiting_.empty();
-  const word flag = WEFT_MUTATE("wait_list.crowded.forgotten", some, false) ? crowded : 0;
-  list_.word_.store(  // P1. The last access, I4.
-      calm(state_) | flag, WEFT_MUTATE("wait_list.unlock.relaxed", order::release, order::relaxed));
-  if (WEFT_MUTATE("wait_list.looked_at_again", false, true)) list_.load(order::relaxed);
 }
 
 bool wait_list::hold::put(waiter& w, promise_base& who, bool is_asked, bool in_front) noexcept {
@@ -85,34 +71,9 @@ bool wait_list::hold::put(waiter& w, promise_base& who, bool is_asked, bool in_f
   return true;
 }
 
-bool wait_list::hold::take_front(list& taken) noexcept {
-  using standing = waiter::standing;
-  waiter& w = list_.waiting_.pop_front();
-  if (WEFT_UNLIKELY(w.stands() == standing::in_line_by_claim) &&
-      WEFT_MUTATE("wait_list.claim.unasked", !detail::claiming_job::from(*w.owner())->take_claim(),
-                  false)) {
-    w.stand(WEFT_MUTATE("wait_list.dropped.forgotten", standing::dropped, standing::out));
-    return false;
-  }
-  w.stand(WEFT_MUTATE("wait_list.taken.still_waits", standing::out, standing::in_line));
-  taken.push_back(w);
-  return true;
-}
-
-bool wait_list::hold::take_first(list& taken) noexcept {
-  while (!empty()) {
-    if (take_front(taken)) return true;
-  }
-  return false;
-}
-
 bool wait_list::hold::take_batch(list& taken) noexcept {
   for (unsigned n = 0; n < batch_max && !empty(); ++n) static_cast<void>(take_front(taken));
   return empty();
-}
-
-void wait_list::wake(list& taken) noexcept {
-  while (!taken.empty()) taken.pop_front().finish(false);
 }
 
 void wait_list::waiter::withdraw() noexcept {

@@ -69,6 +69,7 @@ class wait_list {
 
   /// Ends the wait of those that were taken. The last access to each. Not while it is held.
   static void wake(list& taken) noexcept;
+  static void wake(waiter& taken) noexcept;
 
  private:
   static constexpr unsigned flag_bits = 2;
@@ -76,7 +77,17 @@ class wait_list {
   static constexpr word crowded = 2;  // somebody waits
   static constexpr word flags = busy | crowded;
 
-  word lock() noexcept;
+  bool try_lock(word& seen) noexcept {
+    return word_.compare_exchange(
+        seen, seen | busy,
+        WEFT_MUTATE("wait_list.lock.relaxed", order::acquire, order::relaxed),  // P1
+        order::relaxed);
+  }
+  word lock() noexcept {
+    word seen = word_.load(order::relaxed);
+    return WEFT_LIKELY((seen & busy) == 0 && try_lock(seen)) ? seen : lock_when_free(seen);
+  }
+  word lock_when_free(word seen) noexcept;
 
   atomic<word> word_;
   list waiting_;  // by whoever set `busy`
@@ -144,6 +155,8 @@ class wait_list::hold {
   waiter& front() noexcept { return list_.waiting_.front(); }
   /// The oldest. False: it waited in a select that is over, and is dropped; there may be others.
   [[nodiscard]] bool take_front(list& taken) noexcept;
+  /// The same; nullptr instead of false. The caller's to wake.
+  [[nodiscard]] waiter* take_one() noexcept;
   /// The oldest that can be taken. False: there is none, and nobody is left.
   [[nodiscard]] bool take_first(list& taken) noexcept;
   /// The oldest, at most batch_max of them. True: none is left.
@@ -164,6 +177,45 @@ class wait_list::hold {
   wait_list& list_;
   word state_;
 };
+
+inline wait_list::hold::~hold() {
+  const bool some = !list_.waiting_.empty();
+  const word flag = WEFT_MUTATE("wait_list.crowded.forgotten", some, false) ? crowded : 0;
+  list_.word_.store(  // P1. The last access, I4.
+      calm(state_) | flag, WEFT_MUTATE("wait_list.unlock.relaxed", order::release, order::relaxed));
+  if (WEFT_MUTATE("wait_list.looked_at_again", false, true)) list_.load(order::relaxed);
+}
+
+inline wait_list::waiter* wait_list::hold::take_one() noexcept {
+  using standing = waiter::standing;
+  waiter& w = list_.waiting_.pop_front();
+  if (WEFT_UNLIKELY(w.stands() == standing::in_line_by_claim) &&
+      WEFT_MUTATE("wait_list.claim.unasked", !detail::claiming_job::from(*w.owner())->take_claim(),
+                  false)) {
+    w.stand(WEFT_MUTATE("wait_list.dropped.forgotten", standing::dropped, standing::out));
+    return nullptr;
+  }
+  w.stand(WEFT_MUTATE("wait_list.taken.still_waits", standing::out, standing::in_line));
+  return &w;
+}
+
+inline bool wait_list::hold::take_front(list& taken) noexcept {
+  waiter* const w = take_one();
+  if (w != nullptr) taken.push_back(*w);
+  return w != nullptr;
+}
+
+inline bool wait_list::hold::take_first(list& taken) noexcept {
+  while (!empty()) {
+    if (take_front(taken)) return true;
+  }
+  return false;
+}
+
+inline void wait_list::wake(waiter& taken) noexcept { taken.finish(false); }
+inline void wait_list::wake(list& taken) noexcept {
+  while (!taken.empty()) taken.pop_front().finish(false);
+}
 
 namespace detail {
 /// A stop was asked for, and no shield hides it: an operation must not begin.
