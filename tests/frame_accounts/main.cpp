@@ -296,7 +296,7 @@ TEST(frame_account, frame_freed_on_another_thread_is_booked_out_of_where_it_was_
   void* frame = nullptr;
   runtime rt({.workers = 2});
   rt.block_on(rt.spawn({.account = &mine}, [&] { frame = allocate_frame(300); }));
-  EXPECT_EQ(mine.bytes(), 320u);
+  EXPECT_EQ(mine.bytes(), as_block(300));
   EXPECT_EQ(mine.blocks(), 1u);
   rt.block_on(rt.spawn({.account = &theirs}, [&] { free_frame(frame, 300); }));
   expect_all_back(mine);
@@ -304,7 +304,7 @@ TEST(frame_account, frame_freed_on_another_thread_is_booked_out_of_where_it_was_
   std::thread([&] { free_frame(frame, 300); }).join();
   expect_all_back(mine);
   expect_all_back(theirs);
-  EXPECT_EQ(theirs.most_bytes(), mine.most_bytes() - 320);
+  EXPECT_EQ(theirs.most_bytes(), mine.most_bytes() - as_block(300));
 }
 
 TEST(frame_account, rolls_up_into_its_parents) {

@@ -20,7 +20,7 @@
 //   who brought the sum to a value is who raises most_ to it.
 //
 // Rejected
-//   A word in job: two words are left of its two cache lines, and they belong to the function's.
+//   A word in job: all jobs would pay for what few programs use.
 //   A side table of jobs: needs an entry at each spawn and an end, and a lock; the header is needed
 //     anyway, for frames that are freed by other jobs.
 //   An assertion that the tree has ended before its account: a job whose handle was dropped ends when

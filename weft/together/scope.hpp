@@ -27,7 +27,7 @@
 //              what the body's frame has, which may end before them: keep that outside, or hand it over
 //              (spawn copies or moves the callable and its arguments). await it where it is made
 //   Threads    scope_ref: any, while the scope lives, which it does for its body and its children
-//   Cost       a child: one pooled block (128 bytes for a function without arguments) beside its task's
+//   Cost       a child: one pooled block (112 bytes for a function without arguments) beside its task's
 //              frame, a queue, one atomic subtraction; no list unless it waits; one wake, of the last
 //   Protocol   child_group.cpp
 //   After      Trio's nursery, Go's errgroup, corral's Nursery
