@@ -113,5 +113,30 @@ WEFT_MODEL_TEST(oneshot, stopped_receive_leaves_the_value,
               "received once, or still there");
 }
 
+/// Who waits goes as soon as it was woken or stopped, and frees it if it is last: nobody looks at it then.
+WEFT_MODEL_TEST(oneshot, receiver_may_go_as_soon_as_it_has_the_value_or_is_stopped,
+                model::kills("wait_list.looked_at_again"),
+                model::reaches("waited", "stopped, sent", "stopped, back"),
+                model::bound_max(2, "at 3 complete, too, in 30 s"), no_spurious) {
+  job_thread job;
+  plain<int> content(0);
+  auto ends = std::make_optional(oneshot<plain<int>*>());
+  bool sent = false;
+  end received = end::nothing;
+  model.thread("sender", [&] {
+    auto to = std::move(ends->sender);
+    content.set(7);
+    sent = to.send(&content).has_value();
+  });
+  model.thread("receiver", [&] {
+    const auto from = std::move(ends->receiver);
+    received = receive(model, job, from);
+  });
+  model.thread("stopper", [&] { job.stop(); });
+  model.run();
+  if (received == end::stopped) model.outcome(sent ? "stopped, sent" : "stopped, back");
+  model.check(received == end::stopped || (received == end::value && sent), "lost");
+}
+
 }  // namespace
 }  // namespace weft

@@ -92,6 +92,18 @@ TEST(barrier, stopped_one_has_not_arrived) {
   EXPECT_EQ(trace, "zy");
 }
 
+TEST(barrier, loop_that_passes_gives_way_to_others_though_it_awaits_the_same_arrival) {
+  test_executor executor;
+  auto greedy = start(executor, []() -> task<> {
+    barrier alone(1);
+    auto arrival = alone.arrive_and_wait();
+    for (int i = 0; i < 1000; ++i) co_await arrival;
+  });
+  executor.run_until_idle();
+  EXPECT_TRUE(greedy.done());
+  EXPECT_EQ(executor.yields(), 1000 / test_executor::budget);
+}
+
 TEST(barrier, who_drops_out_is_not_waited_for) {
   test_executor executor;
   std::string trace;

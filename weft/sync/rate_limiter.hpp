@@ -117,7 +117,10 @@ class rate_limiter::clock_wait final : public operation, private timer_entry {
 class [[nodiscard("co_await it")]] rate_limiter::acquiring final : private relay<acquiring> {
  public:
   acquiring(rate_limiter& from, std::size_t n) noexcept : turn_(from, n), clock_(turn_) {}
-  bool await_ready() noexcept { return turn_.await_ready(); }
+  bool await_ready() noexcept {
+    turn_.served_ = false;  // as far as undo() is concerned: it may be used again
+    return turn_.await_ready();
+  }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
     static_assert(weft_promise<P>, "a rate_limiter can be awaited in a weft::task only");

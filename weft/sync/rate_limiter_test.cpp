@@ -341,6 +341,27 @@ TEST(rate_limiter, stopped_select_takes_nothing) {
   }(hundred));
 }
 
+// The same operand again: what it was given for an earlier select is no more, and does not go back twice.
+TEST(rate_limiter, operand_that_is_used_again_gives_back_what_it_was_given_this_time) {
+  testing::virtual_runtime rt;
+  rate_limiter hundred(100, 3);
+  moments others;
+  rt.block_on([](rate_limiter& r, moments& the_others) -> task<> {
+    auto one = r.acquire();
+    const auto had = co_await select_biased(one, sleep_for(1ms));
+    EXPECT_EQ(had.index(), 0u);
+    co_await r.acquire(2);
+    co_await scope([&](scope_ref s) -> task<> {
+      for (int i = 0; i < 2; ++i) s.spawn([&] { return the_others.takes(r, 3); });
+      co_await sleep_for(1ms);
+      const auto lost = co_await select_biased(one, sleep_for(1ms));
+      EXPECT_EQ(lost.index(), 1u);
+      EXPECT_EQ(r.available(), 0u) << "it was given nothing";
+    });
+  }(hundred, others));
+  EXPECT_EQ(others.served(), (list{30'000'000, 60'000'000}));
+}
+
 TEST(token_bucket, what_is_put_back_is_there_up_to_the_burst) {
   token_bucket b(1, 4, 10);
   b.refill(0);

@@ -91,7 +91,10 @@ WEFT_NOINLINE void shared_mutex::leave_beside(word seen, bool writes) noexcept {
     if (list_.change_beside(seen, state,
                             WEFT_MUTATE("shared_mutex.leave_beside.relaxed", order::release,
                                         order::relaxed))) {  // P1
-      return;                                                // the last access
+      if (WEFT_MUTATE("shared_mutex.leave_beside.looks_again", false, true)) {
+        list_.load(order::relaxed);
+      }
+      return;  // the last access
     }
   }
   leave_to_waiters(writes);
@@ -124,7 +127,7 @@ bool shared_mutex::pass_on(wait_list::hold& held, word state, wait_list::list& t
       return false;
     }
     if (n == wait_list::batch_max) {
-      held.set(state);
+      held.set(owed ? state | overtakes_limit : state);  // I4 holds for the others, too
       return true;
     }
     // One of a select is not called: it would have won before it has the lock.

@@ -86,18 +86,21 @@ class shared_mutex {
     return (state & overtakes) <
            WEFT_MUTATE("shared_mutex.overtakes.without_end", overtakes_limit, ~word{0});
   }
-  static constexpr word entered(word state, bool writes, bool crowded) noexcept {
+  static word entered(word state, bool writes, bool crowded) noexcept {
     const word others = state & (writes ? called | coming_all : called);
-    return state + unit(writes) + (crowded || others != 0 ? overtake : 0);
+    const bool passes_line =
+        WEFT_MUTATE("shared_mutex.overtakes.of_those_in_line_uncounted", crowded, false);
+    return state + unit(writes) + (passes_line || others != 0 ? overtake : 0);
   }
   /// For the one in front.
-  static constexpr bool has_room(word state, bool writes) noexcept {
+  static bool has_room(word state, bool writes) noexcept {
     if ((state & called) != 0) return false;
-    return writes ? is_free(state) && (state & coming_all) == 0
+    return writes ? is_free(state) && WEFT_MUTATE("shared_mutex.called.beside_coming_readers",
+                                                  (state & coming_all) == 0, true)
                   : (state & writing) == 0 && (state & coming_all) != coming_all;
   }
   /// Whether the one in front may have got room when somebody has left.
-  static constexpr bool makes_room(word state, bool wrote) noexcept {
+  static bool makes_room(word state, bool wrote) noexcept {
     return wrote ? (state & called) == 0 : has_room(state, true);
   }
   bool try_enter(bool writes) noexcept;

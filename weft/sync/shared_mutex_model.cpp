@@ -155,11 +155,17 @@ WEFT_MODEL_TEST(shared_mutex, stopped_reader_does_not_keep_the_lock,
   model.check(inside.get() == 2 && m.try_lock(), "the others were in, and are out");
 }
 
-/// `Waits` waits, once, while one of the other kind, or of both, runs on and on.
+/// `Waits` waits, once, while one of the other kind, or of both, runs on and on; perhaps beside a reader
+/// that stays in for a while.
 template <bool Waits>
-void overtaking(model::world& w, bool (*runner_writes)(int turn)) {
+void overtaking(model::world& w, bool (*runner_writes)(int turn), bool one_stays = false) {
   model::job_thread jobs[2];
   shared_mutex m;
+  shared_mutex_guard<false> staying;
+  if (one_stays) {
+    staying = m.try_lock_shared();
+    w.thread("stays", [&] { staying.unlock(); });
+  }
   plain<int> inside(0);
   atomic<bool> waits(false);  // relaxed: a value that is not the newest only hides overtaking
   atomic<unsigned> overtaken(0);
@@ -205,6 +211,13 @@ WEFT_MODEL_TEST(shared_mutex, writer_is_not_overtaken_without_end,
                 model::reaches("overtaken", "first"), SYNC_MODEL_LIMITS) {
   overtaking<true>(model, [](int) { return false; });
 }
+WEFT_MODEL_TEST(shared_mutex, writer_that_waits_for_a_reader_is_not_overtaken_without_end,
+                model::kills("shared_mutex.overtakes.of_those_in_line_uncounted"),
+                model::reaches("overtaken", "first"),
+                model::bound_max(2, "three threads, one of which has four turns"), SYNC_MODEL_STALE,
+                SYNC_MODEL_LIMITS) {
+  overtaking<true>(model, [](int) { return false; }, true);
+}
 WEFT_MODEL_TEST(shared_mutex, writer_is_not_overtaken_by_writers_without_end,
                 model::kills("shared_mutex.overtakes.without_end",
                              "shared_mutex.hand_over.frees_it"),
@@ -218,39 +231,51 @@ WEFT_MODEL_TEST(shared_mutex, reader_is_not_overtaken_without_end,
   overtaking<false>(model, [](int) { return true; });
 }
 
-WEFT_MODEL_TEST(shared_mutex, who_came_up_in_vain_is_the_oldest_still,
-                model::kills("shared_mutex.in_vain.goes_to_the_back"),
-                model::reaches("both waited"), SYNC_MODEL_STALE, SYNC_MODEL_LIMITS) {
+/// Of two that wait the first is in first, whatever a runner does that comes and goes.
+template <bool FirstWrites>
+void first_come(model::world& w) {
   model::job_thread jobs[3];
   shared_mutex m;
   plain<int> inside(0);
   atomic<bool> first_waits(false);
   plain<bool> first_was_in(false);
-  model.thread("first", [&] {
-    auto locking = m.lock();
+  w.thread("first", [&] {
+    shared_mutex::locking<FirstWrites> locking(m);
     const bool locked =
         model::await(jobs[0], locking, [&] { first_waits.store(true, order::release); });
-    model.check(locked, "nobody stops it");
+    w.check(locked, "nobody stops it");
     const auto held = locking.await_resume();
     first_was_in.set(true);
   });
-  model.thread("second", [&] {
+  w.thread("second", [&] {
     const bool comes_later = first_waits.load(order::acquire);
     bool waited = false;
     auto locking = m.lock();
-    model.check(model::await(jobs[1], locking, [&] { waited = true; }), "nobody stops it");
+    w.check(model::await(jobs[1], locking, [&] { waited = true; }), "nobody stops it");
     const auto held = locking.await_resume();
     if (!comes_later || !waited) return;
-    model.outcome("both waited");
-    model.check(first_was_in.get(), "who waited first is in first");
+    w.outcome("both waited");
+    w.check(first_was_in.get(), "who waited first is in first");
   });
-  model.thread("runner", [&] {
+  w.thread("runner", [&] {
     for (int i = 0; i < 2; ++i) {
       const bool locked = with(m.lock(), jobs[2], [&] { inside.set(inside.get() + 1); });
-      model.check(locked, "nobody stops it");
+      w.check(locked, "nobody stops it");
     }
   });
-  model.run();
+  w.run();
+}
+
+WEFT_MODEL_TEST(shared_mutex, who_came_up_in_vain_is_the_oldest_still,
+                model::kills("shared_mutex.in_vain.goes_to_the_back"),
+                model::reaches("both waited"), SYNC_MODEL_STALE, SYNC_MODEL_LIMITS) {
+  first_come<true>(model);
+}
+WEFT_MODEL_TEST(shared_mutex, reader_that_is_coming_is_older_than_a_writer_that_waits,
+                model::kills("shared_mutex.in_vain.goes_to_the_back",
+                             "shared_mutex.called.beside_coming_readers"),
+                model::reaches("both waited"), SYNC_MODEL_STALE, SYNC_MODEL_LIMITS) {
+  first_come<false>(model);
 }
 
 WEFT_MODEL_TEST(shared_mutex, last_owner_may_destroy_it, model::kills("shared_mutex.leave.relaxed"),
@@ -275,6 +300,44 @@ WEFT_MODEL_TEST(shared_mutex, last_owner_may_destroy_it, model::kills("shared_mu
       last = uses.fetch_add(1, order::relaxed) == 1;
     });
     if (last) m.reset();
+  });
+  model.run();
+}
+
+/// A reader that leaves for one who waits, and is stopped meanwhile, comes too late to let anybody in.
+WEFT_MODEL_TEST(shared_mutex, next_owner_may_destroy_it_though_a_reader_still_leaves,
+                model::kills("wait_list.looked_at_again"), model::reaches("wrote", "stopped"),
+                model::bound_max(2, "at 3 complete, too, in 50 s"), SYNC_MODEL_LIMITS) {
+  model::job_thread jobs[2];
+  auto m = std::make_unique<shared_mutex>();
+  auto reading = m->try_lock_shared();
+  model.thread("reader", [&] { reading.unlock(); });
+  model.thread("writer", [&] {
+    const bool wrote = with(m->lock(), jobs[0], [] {});
+    model.outcome(wrote ? "wrote" : "stopped");
+    model.check(with(m->lock(), jobs[1], [] {}), "nobody stops this one");
+    m.reset();
+  });
+  model.thread("stopper", [&] { jobs[0].stop(); });
+  model.run();
+}
+
+WEFT_MODEL_TEST(shared_mutex, next_owner_may_destroy_it_though_two_readers_still_leave,
+                model::kills("shared_mutex.leave_beside.looks_again"),
+                model::reaches("waited", "at once"),
+                model::bound_max(2, "three threads, one sleeps"), SYNC_MODEL_LIMITS) {
+  model::job_thread job;
+  auto m = std::make_unique<shared_mutex>();
+  shared_mutex_guard<false> reading[2] = {m->try_lock_shared(), m->try_lock_shared()};
+  for (auto& one : reading) {
+    model.thread("reader", [&] { one.unlock(); });
+  }
+  model.thread("writer", [&] {
+    bool waited = false;
+    const end how = visit(m->lock(), job, [] {}, [&] { waited = true; });
+    model.check(how == end::locked, "nobody stops it");
+    model.outcome(waited ? "waited" : "at once");
+    m.reset();
   });
   model.run();
 }

@@ -157,6 +157,24 @@ TEST_F(shared_mutex_test, many_readers_are_called_together) {
   EXPECT_TRUE(m.try_lock());
 }
 
+TEST_F(shared_mutex_test, many_readers_that_come_up_in_vain_are_overtaken_no_more) {
+  auto in = m.try_lock();
+  std::vector<started<void>> all;
+  for (unsigned i = 0; i < 2 * wait_list::batch_max + 1; ++i) all.push_back(reads('.'));
+  executor.run_until_idle();
+  in.unlock();
+  in = m.try_lock();
+  executor.run_until_idle();  // in vain
+  EXPECT_EQ(trace, "");
+  in.unlock();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_FALSE(m.try_lock()) << i << " have read; the others were handed it, too";
+    executor.run_one();
+  }
+  EXPECT_EQ(trace, std::string(all.size(), '.'));
+  EXPECT_EQ(all_that_get_in(m, true), 1000u);
+}
+
 TEST_F(shared_mutex_test, readers_between_two_writers_come_in_together) {
   auto in = m.try_lock();
   std::vector<started<void>> all;

@@ -250,7 +250,10 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   WEFT_ALWAYS_INLINE bool await_ready() noexcept {
     job* const me = current_job();
     if (me == nullptr || detail::sees_stop(*me)) return false;
-    if (!me->spend_budget()) return false;
+    if (WEFT_UNLIKELY(!me->spend_budget())) {
+      this->stand(standing::out);  // it may have paid before, for an earlier await
+      return false;
+    }
     if (self().try_now(*me)) return true;
     this->stand(standing::paid);
     return false;
