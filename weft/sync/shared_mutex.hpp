@@ -211,14 +211,14 @@ WEFT_ALWAYS_INLINE bool shared_mutex::try_enter(bool writes) noexcept {
   return enter_beside(seen, writes, alone && !writes);
 }
 
-// Begins with what is there if nobody else is, since to look first takes 0.4 ns. (A reader's entry does look:
-// with eight readers of two cores a wrong guess costs more than all right ones gain.)
+// To guess what is there when nobody else is, instead of looking, takes 0.4 ns less alone, and a third more with
+// eight readers on two cores: whoever guesses wrong has taken the line from the other one for nothing.
 WEFT_ALWAYS_INLINE void shared_mutex::leave(bool writes) noexcept {
-  const order o = WEFT_MUTATE("shared_mutex.leave.relaxed", order::release, order::relaxed);
-  word seen = wait_list::calm(unit(writes));
-  if (list_.change(seen, 0, o)) return;  // the last access
-  if (wait_list::is_calm(seen) && list_.change(seen, wait_list::state_of(seen) - unit(writes), o)) {
-    return;  // so is this
+  word seen = list_.load(order::relaxed);
+  if (wait_list::is_calm(seen) &&
+      list_.change(seen, wait_list::state_of(seen) - unit(writes),
+                   WEFT_MUTATE("shared_mutex.leave.relaxed", order::release, order::relaxed))) {
+    return;  // the last access
   }
   leave_beside(seen, writes);
 }
