@@ -17,6 +17,8 @@ install(FILES ${PROJECT_BINARY_DIR}/weftConfig.cmake ${PROJECT_BINARY_DIR}/weftC
 
 list(TRANSFORM WEFT_USAGE_DEFINITIONS PREPEND "-D" OUTPUT_VARIABLE cflags)
 list(APPEND cflags ${WEFT_USAGE_OPTIONS})
+list(JOIN cflags " " own_cflags)
+list(REMOVE_ITEM cflags -fcoro-aligned-allocation)  # the user's compiler may be GCC, which has no such option
 list(JOIN cflags " " WEFT_PC_CFLAGS)
 list(JOIN WEFT_PRIVATE_LIBS " " WEFT_PC_LIBS)
 configure_file(cmake/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
@@ -28,7 +30,7 @@ string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
 list(JOIN WEFT_SANITIZE_FLAGS " " sanitize)
 file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/flags.txt CONTENT
 "compiler ${CMAKE_CXX_COMPILER}
-cxxflags -std=c++23 ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}} ${WEFT_PC_CFLAGS} ${sanitize} -pthread
+cxxflags -std=c++23 ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}} ${own_cflags} ${sanitize} -pthread
 archive $<TARGET_FILE:weft>
 libs ${WEFT_PC_LIBS}
 active ${WEFT_ACTIVE}

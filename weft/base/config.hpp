@@ -67,6 +67,14 @@
 #define WEFT_CALLS_COROUTINES
 #endif
 
+// Whether the size of a coroutine's frame is a multiple of its alignment: of GCC's it is; of Clang's it is
+// not (72 bytes with a local that is aligned to 32).
+#if defined(__clang__)
+#define WEFT_FRAME_SIZE_TELLS_ALIGNMENT 0
+#else
+#define WEFT_FRAME_SIZE_TELLS_ALIGNMENT 1
+#endif
+
 // A call that must not leave a frame behind. GCC has no such promise before 15; there
 // -foptimize-sibling-calls, which weft's build exports, has the same effect.
 #if defined(__clang__)

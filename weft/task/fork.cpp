@@ -100,6 +100,7 @@ fork_wait::start_result fork_wait::start(promise_base& within,
   next_ = next;
   if (owner.arm_to_go_on(*this, within) == job::arm_result::stopped) {
     // The stop goes on to the branches; their end is awaited all the same.
+    owner.tell_of_found_stop();
     ask_to_stop();
     owner.enter_shield();
     static_cast<void>(owner.arm_to_go_on(*this, within));

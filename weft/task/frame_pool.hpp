@@ -13,7 +13,9 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 
+#include "weft/base/cache_line.hpp"
 #include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
 #include "weft/task/thread_state.hpp"
@@ -73,6 +75,16 @@ namespace detail {
     }
   }
   return false;
+}
+
+/// What to ask for for a coroutine's frame. Clang says how it is aligned under -fcoro-aligned-allocation,
+/// which weft's build exports; without that it may be anything.
+constexpr std::size_t frame_bytes(std::size_t bytes, std::align_val_t alignment) noexcept {
+  const auto a = static_cast<std::size_t>(alignment);
+  return (bytes + a - 1) & ~(a - 1);
+}
+constexpr std::size_t frame_bytes(std::size_t bytes) noexcept {
+  return WEFT_FRAME_SIZE_TELLS_ALIGNMENT ? bytes : frame_bytes(bytes, std::align_val_t{cache_line});
 }
 
 }  // namespace detail

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <iterator>
 #include <new>
 #include <set>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "weft/base/atomic.hpp"
@@ -20,6 +22,7 @@
 #include "weft/task/frame_account.hpp"
 #include "weft/task/frame_slabs.hpp"
 #include "weft/task/frame_trim.hpp"
+#include "weft/task/task_test_support.hpp"
 
 namespace {
 
@@ -82,6 +85,46 @@ TEST_F(frame_pool, frame_of_up_to_2_kib_is_never_the_system_allocators) {
   for (int i = 0; i < 300; ++i) frames.push_back(allocate_frame(2048));
   for (void* p : frames) free_frame(p, 2048);
   EXPECT_EQ(system_allocations.load(order::relaxed), before);
+}
+
+template <std::size_t A>
+struct alignas(A) aligned_to {
+  unsigned char bytes[A];
+};
+/// How far it stands off what its local is aligned to; 0 is right.
+template <std::size_t A, std::size_t More>
+task<std::uintptr_t> stands_off(test_support::gate& g) {
+  aligned_to<A> local{};
+  unsigned char more[More] = {};
+  asm volatile("" : : "r"(&local), "r"(&more) : "memory");
+  co_await g.pass();
+  asm volatile("" : : "r"(&more) : "memory");
+  auto at = reinterpret_cast<std::uintptr_t>(&local);
+  asm volatile("" : "+r"(at));  // else the answer is what was asked for, not what is
+  co_return at % A;
+}
+template <std::size_t A, std::size_t... More>
+void expect_frames_aligned_to(std::index_sequence<More...>) {
+  test_support::test_executor executor;
+  const auto check = [&](auto f, std::size_t more) {
+    test_support::gate gates[3];  // three at once: one may stand right by chance
+    auto first = test_support::start(executor, f, std::ref(gates[0]));
+    auto second = test_support::start(executor, f, std::ref(gates[1]));
+    auto third = test_support::start(executor, f, std::ref(gates[2]));
+    executor.run_until_idle();
+    for (auto& g : gates) g.open();
+    executor.run_until_idle();
+    EXPECT_EQ(first.outcome().value(), 0u) << A << " " << more;
+    EXPECT_EQ(second.outcome().value(), 0u) << A << " " << more;
+    EXPECT_EQ(third.outcome().value(), 0u) << A << " " << more;
+  };
+  (check(&stands_off<A, 1 + More * 5>, 1 + More * 5), ...);
+}
+
+TEST_F(frame_pool, frame_is_aligned_as_its_locals_are) {
+  expect_frames_aligned_to<16>(std::make_index_sequence<16>());
+  expect_frames_aligned_to<32>(std::make_index_sequence<16>());
+  expect_frames_aligned_to<64>(std::make_index_sequence<16>());
 }
 
 TEST_F(frame_pool, every_size_is_aligned_and_wholly_usable) {

@@ -126,9 +126,14 @@ bool job::arm_listed(operation& op) noexcept {
       slot_.compare_exchange(expected, as_word(&op), order::release, order::relaxed)) {  // P1
     return true;
   }
-  slot_.store(slot_stopped, order::relaxed);
-  tell_of_stop(reinterpret_cast<std::uintptr_t>(this));  // nobody has called stop()
+  slot_.store(slot_stopped, order::relaxed);  // told of by tell_of_found_stop()
   return false;
+}
+
+void job::tell_of_found_stop() noexcept {
+#if !WEFT_MODEL
+  if (auto* const w = detail::stop_watches.find(*this)) detail::stop_watches.look(*w);
+#endif
 }
 
 job::disarm_result job::disarm(operation& op) noexcept {

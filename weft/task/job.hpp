@@ -186,6 +186,10 @@ class job {
     yield_in(op, reinterpret_cast<std::uintptr_t>(&waiter) | operation::goes_on_itself);
   }
 
+  /// By the job itself, when it has found out that it is to stop: nobody may have called stop(), and so
+  /// nobody has told who watches it (stop_watch.hpp). Calls what users have left, so hold nothing.
+  void tell_of_found_stop() noexcept;
+
   scheduler& home() const noexcept { return *home_; }
   const job_kind& kind() const noexcept { return *kind_; }
   bool in_block() const noexcept { return kind_->in_block; }

@@ -5,6 +5,7 @@
 namespace weft {
 
 std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
+  innermost.owner()->tell_of_found_stop();
   detail::thread_state& thread = detail::this_thread_state();
   // Not null if a destructor that an unwind calls runs jobs itself, in a block_on().
   void* const outer = thread.unwinding;

@@ -93,14 +93,17 @@ class promise_base {
   /// A stop has destroyed it, and only its memory is left.
   static bool is_gone(void* frame) noexcept { return *destroyer(frame) == &free_rest; }
 
-  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void* operator new(std::size_t bytes) {
+    return allocate_frame(detail::frame_bytes(bytes));
+  }
+  static void* operator new(std::size_t bytes, std::align_val_t a) {
+    return allocate_frame(detail::frame_bytes(bytes, a));
+  }
   static void operator delete(void* frame, std::size_t bytes) noexcept {
-    detail::thread_state& thread = detail::this_thread_state();
-    if (WEFT_UNLIKELY(frame == thread.unwinding)) {
-      thread.unwound_bytes = bytes;
-    } else {
-      free_frame(frame, bytes, thread);
-    }
+    give_back(frame, detail::frame_bytes(bytes));
+  }
+  static void operator delete(void* frame, std::size_t bytes, std::align_val_t a) noexcept {
+    give_back(frame, detail::frame_bytes(bytes, a));
   }
 
  protected:
@@ -124,6 +127,14 @@ class promise_base {
     return static_cast<destroy_function**>(frame) + 1;
   }
   static void free_rest(void* frame) noexcept;
+  WEFT_ALWAYS_INLINE static void give_back(void* frame, std::size_t bytes) noexcept {
+    detail::thread_state& thread = detail::this_thread_state();
+    if (WEFT_UNLIKELY(frame == thread.unwinding)) {
+      thread.unwound_bytes = bytes;
+    } else {
+      free_frame(frame, bytes, thread);
+    }
+  }
 
   std::uintptr_t above_ = 0;
   union {

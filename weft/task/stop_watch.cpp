@@ -74,7 +74,7 @@ void stop_watch_table::tell_watcher(std::uintptr_t address) noexcept {
   due->drop();
 }
 
-void stop_watch_table::forget_watcher(const job& ended) noexcept {
+void stop_watch_table::forget_watcher(job& ended) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(&ended);
   stop_watcher* gone = nullptr;
   bool stopped = false;
@@ -90,6 +90,7 @@ void stop_watch_table::forget_watcher(const job& ended) noexcept {
     gone->watched_ = nullptr;
   }
   watched_.fetch_sub(1, order::relaxed);
+  ended.ended = true;  // also of jobs that do not say so themselves: I1
   if (WEFT_MUTATE("stop_watch.forget.tells_nobody", stopped, false)) gone->told();  // I2
   gone->ended();
 }

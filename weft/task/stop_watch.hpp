@@ -64,8 +64,9 @@ class stop_watch_table {
     if (!WEFT_MUTATE("stop_watch.tell.no_fence", false, true)) fence(order::seq_cst);  // P1
     if (WEFT_UNLIKELY(!is_empty())) tell_watcher(address);
   }
-  /// For schedulers: a job has ended, and may be gone afterwards.
-  void forget(const job& ended) noexcept {
+  /// For schedulers: a job has ended, and may be gone afterwards. It must not be watched any more: what
+  /// is called now may run in its name.
+  void forget(job& ended) noexcept {
     if (WEFT_UNLIKELY(!is_empty())) forget_watcher(ended);
   }
 
@@ -80,7 +81,7 @@ class stop_watch_table {
   static bool is_due(stop_watcher& w) noexcept;
   WEFT_NOINLINE stop_watcher* find_in_bucket(const job& running) noexcept;
   WEFT_NOINLINE void tell_watcher(std::uintptr_t address) noexcept;
-  WEFT_NOINLINE void forget_watcher(const job& ended) noexcept;
+  WEFT_NOINLINE void forget_watcher(job& ended) noexcept;
 
   static constexpr std::size_t count = WEFT_MODEL ? 1 : 64;
   atomic<std::uint32_t> watched_{0};

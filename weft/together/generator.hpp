@@ -76,8 +76,16 @@ class generator_promise_base {
     return {};
   }
 
-  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
+  static void* operator new(std::size_t bytes) { return allocate_frame(frame_bytes(bytes)); }
+  static void* operator new(std::size_t bytes, std::align_val_t a) {
+    return allocate_frame(frame_bytes(bytes, a));
+  }
+  static void operator delete(void* frame, std::size_t bytes) noexcept {
+    free_frame(frame, frame_bytes(bytes));
+  }
+  static void operator delete(void* frame, std::size_t bytes, std::align_val_t a) noexcept {
+    free_frame(frame, frame_bytes(bytes, a));
+  }
 
   /// For the consumer's side, on the root.
   void begin() {

@@ -181,6 +181,7 @@ std::coroutine_handle<> select_group::wait() noexcept {
   job& me = awaiting_job();
   phase_ = phase::waits;
   if (me.arm(*this, this->promise()) == job::arm_result::stopped) {
+    me.tell_of_found_stop();
     if (claim_.take(to_the_stop)) return drain();
     me.enter_shield();  // the decision has been made, and is on its way
     static_cast<void>(me.arm(*this, this->promise()));

@@ -116,7 +116,7 @@ void with_stop_operation::leave(std::uint32_t parties) noexcept {
 
 weft::stop_token weft::this_task::stop_token() {
   job* const running = current_job();
-  if (running == nullptr) return {};
+  if (running == nullptr || running->ended) return {};
   auto* mine = static_cast<detail::job_stop_state*>(detail::stop_watches.find(*running));
   if (mine == nullptr) {
     mine = new detail::job_stop_state(*running);

@@ -13,8 +13,11 @@
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/sync/event.hpp"
+#include "weft/task/await_hook.hpp"
 #include "weft/testing/cancel_everywhere.hpp"
 #include "weft/testing/virtual_time.hpp"
+#include "weft/together/catch_stop.hpp"
 #include "weft/together/scope.hpp"
 #include "weft/together/timeout.hpp"
 
@@ -184,6 +187,44 @@ TEST(this_task_stop_token, tells_a_loop_that_computes_and_a_callback) {
   EXPECT_EQ(called, 1);
 }
 
+TEST(this_task_stop_token, of_a_child_is_told_at_its_first_wait) {
+  testing::virtual_runtime rt;
+  int called = 0;
+  rt.block_on(rt.spawn([&]() -> task<> {
+    co_await scope([&](scope_ref s) -> task<> {
+      s.spawn([&, s]() -> task<> {
+        const stop_callback told(this_task::stop_token(), [&] { ++called; });
+        s.stop();
+        EXPECT_EQ(called, 0);
+        const auto end = co_await catch_stop(sleep_for(1h));
+        EXPECT_FALSE(end);
+        EXPECT_EQ(called, 1);
+      });
+      co_return;
+    });
+  }));
+  EXPECT_EQ(called, 1);
+}
+
+// It is called at the job's end, when nobody can watch that any more.
+TEST(this_task_stop_token, is_none_in_what_its_job_leaves_behind) {
+  runtime rt({.workers = 1});
+  std::optional<stop_callback<std::function<void()>>> left;
+  std::optional<stop_token> of_the_end;
+  rt.block_on(rt.spawn([&]() -> task<> {
+    co_await scope([&](scope_ref s) -> task<> {
+      s.spawn([&, s]() -> task<> {
+        left.emplace(this_task::stop_token(), [&] { of_the_end = this_task::stop_token(); });
+        s.stop();
+        co_return;
+      });
+      co_return;
+    });
+  }));
+  ASSERT_TRUE(of_the_end);
+  EXPECT_FALSE(of_the_end->stop_possible());
+}
+
 // What spawn_blocking cannot interrupt, hears of it.
 TEST(this_task_stop_token, tells_the_thread_that_its_job_waits_for) {
   runtime rt({.workers = 1});
@@ -306,6 +347,42 @@ TEST(this_task_stop_token, a_stop_meets_the_first_call_and_the_end_and_is_told_o
 }
 
 #if WEFT_CENSUS
+// Of a child that a stop finds as it gets in line for the first time: nobody else comes to call it.
+class stops_at_the_last_moment final : public await_hook {
+ public:
+  explicit stops_at_the_last_moment(scope_ref s) noexcept : scope_(s) { install_await_hook(this); }
+  ~stops_at_the_last_moment() { install_await_hook(nullptr); }
+  void about_to_wait(job&) noexcept override {
+    install_await_hook(nullptr);
+    scope_.stop();
+  }
+
+ private:
+  scope_ref scope_;
+};
+
+TEST(this_task_stop_token, callback_may_use_what_its_job_is_getting_in_line_for) {
+  runtime rt({.workers = 1});
+  event told;
+  int called = 0;
+  rt.block_on(rt.spawn([&]() -> task<> {
+    co_await scope([&](scope_ref s) -> task<> {
+      s.spawn([&, s]() -> task<> {
+        const stop_callback tells(this_task::stop_token(), [&] {
+          ++called;
+          told.set();
+        });
+        const stops_at_the_last_moment hook(s);
+        co_await told.wait();
+        ADD_FAILURE() << "it was not stopped";
+      });
+      co_return;
+    });
+  }));
+  EXPECT_EQ(called, 1);
+  EXPECT_TRUE(told.is_set());
+}
+
 TEST(with_stop, stopped_at_every_await_leaves_nothing) {
   const auto seen = testing::cancel_everywhere(
       [](testing::virtual_runtime& rt) {
