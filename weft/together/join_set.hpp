@@ -25,6 +25,7 @@
 #include <optional>
 #include <utility>
 
+#include "weft/base/cache_line.hpp"
 #include "weft/task/claim.hpp"
 #include "weft/task/join_handle.hpp"
 #include "weft/together/scope.hpp"
@@ -108,7 +109,12 @@ class join_set {
   class node final : public detail::join_node {
    public:
     node() noexcept {}
-    static node& make() { return *::new (allocate_frame(sizeof(node))) node; }
+    static node& make() {
+      static_assert(alignof(node) <= cache_line,
+                    "join_set<T>: what a job gives is aligned to more than 64 bytes; give a pointer "
+                    "to it");
+      return *::new (allocate_frame(sizeof(node))) node;
+    }
     static void free(node& n) noexcept {
       n.~node();
       free_frame(&n, sizeof(node));
