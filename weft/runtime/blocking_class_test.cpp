@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "weft/base/thread_gate_test_support.hpp"
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
@@ -26,17 +27,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class gate {
- public:
-  void open() {
-    open_.store(true);
-    open_.notify_all();
-  }
-  void pass() const { open_.wait(false); }
-
- private:
-  std::atomic<bool> open_{false};
-};
+using gate = test_support::thread_gate;
 
 void stand_in(gate* begun, gate* end) {
   begun->open();

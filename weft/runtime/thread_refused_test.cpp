@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "weft/base/census.hpp"
+#include "weft/base/thread_gate_test_support.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
@@ -36,17 +37,7 @@ class refusing {
   refusing& operator=(const refusing&) = delete;
 };
 
-class gate {
- public:
-  void open() {
-    open_.store(true);
-    open_.notify_all();
-  }
-  void pass() const { open_.wait(false); }
-
- private:
-  std::atomic<bool> open_{false};
-};
+using gate = test_support::thread_gate;
 
 task<int> on_the_pool(int n) {
   const int same = co_await spawn_blocking([](int x) { return x; }, n);

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "weft/base/thread_gate_test_support.hpp"
 #include "weft/os/affinity.hpp"
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/runtime.hpp"
@@ -23,18 +24,7 @@ namespace {
 using namespace std::chrono_literals;
 using state = worker_thread_state;
 
-/// A gate that a thread waits at, without time.
-class gate {
- public:
-  void open() {
-    open_.store(true);
-    open_.notify_all();
-  }
-  void pass() const { open_.wait(false); }
-
- private:
-  std::atomic<bool> open_{false};
-};
+using gate = test_support::thread_gate;
 
 void until_stopped(stop_token stop, gate* begun) {
   gate stopped;

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "weft/base/thread_gate_test_support.hpp"
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
@@ -131,17 +132,7 @@ TEST(with_stop, a_request_meets_the_end_on_other_workers) {
 
 // --- this_task::stop_token()
 
-class gate {
- public:
-  void open() {
-    open_.store(true);
-    open_.notify_all();
-  }
-  void pass() const { open_.wait(false); }
-
- private:
-  std::atomic<bool> open_{false};
-};
+using gate = test_support::thread_gate;
 
 task<bool> was_stopped(join_handle<>& h) {
   const auto end = co_await h.outcome();
