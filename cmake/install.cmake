@@ -18,7 +18,8 @@ install(FILES ${PROJECT_BINARY_DIR}/weftConfig.cmake ${PROJECT_BINARY_DIR}/weftC
 list(TRANSFORM WEFT_USAGE_DEFINITIONS PREPEND "-D" OUTPUT_VARIABLE cflags)
 list(APPEND cflags ${WEFT_USAGE_OPTIONS})
 list(JOIN cflags " " own_cflags)
-list(REMOVE_ITEM cflags -fcoro-aligned-allocation)  # the user's compiler may be GCC, which has no such option
+list(REMOVE_ITEM cflags -fcoro-aligned-allocation  # the user's compiler may be GCC, which has no such options
+     -Wno-coro-non-aligned-allocation-function)
 list(JOIN cflags " " WEFT_PC_CFLAGS)
 list(JOIN WEFT_PRIVATE_LIBS " " WEFT_PC_LIBS)
 configure_file(cmake/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
