@@ -462,7 +462,8 @@ constexpr row rows[] = {
 };
 
 bool check(const row& what, unsigned workers) {
-  weft::runtime rt({.workers = workers});
+  // A second thread of the pool would be started, and allocated for, whenever it pleases.
+  weft::runtime rt({.workers = workers, .max_blocking_threads = 1});
   rounds r(what.operations, workers);
   rt.block_on(rt.spawn(what.work, std::ref(r)));  // on a worker
   std::printf("%-16s %7u %11zu %7u   ", what.name, workers, what.operations, r.begun());
