@@ -174,7 +174,7 @@ int main() {
     std::printf("cpu_quota: skipped: %s\n", why_not.c_str());
     return skipped;
   }
-  weft::runtime rt({});  // with a number of workers of the program's own it would keep to that
+  weft::runtime rt;  // with a number of workers of the program's own it would keep to that
   rt.block_on(rt.spawn(follow, std::ref(*quota)));
   return failed ? 1 : 0;
 }
