@@ -105,7 +105,11 @@ TEST_F(blocking_classes, one_kind_leaves_threads_to_the_others) {
   }
   begun.pass();
   for (const gate& g : begun_too) g.pass();
-  for (int i = 0; i < 10; ++i) held.push_back(next(slow, 'x'));
+  gate others;  // three at a time pass here: no trace
+  for (unsigned i = 1; i <= 10; ++i) {
+    held.push_back(rt.spawn(hold, std::ref(slow), std::ref(others), std::ref(end)));
+    until_waiting(slow, i);
+  }
   const auto quick = []() -> task<int> {
     const int n = co_await spawn_blocking([] { return 7; });
     co_return n;
