@@ -1,4 +1,5 @@
-// thread_gate: where a test's threads wait for each other, without time.
+// thread_gate: where a test's threads wait for each other, without time. A std::atomic, whose wait() the
+// shim does not have.
 #pragma once
 
 #include <atomic>

@@ -150,7 +150,7 @@ class root_body<Self, Body, body_stays::beside_its_task> {
   };
 };
 
-/// The task takes their place.
+/// Nothing of them is needed once they were called: the task takes their place.
 template <class Self, class Body>
 class root_body<Self, Body, body_stays::until_called> {
   using running = called_task<root_body, typename Body::returned>;
@@ -331,7 +331,8 @@ consteval bool needed_for_the_call_only() {
 }
 
 /// f(args...). `f` stays while its task runs, so that a lambda's captures live as long as the
-/// coroutine that uses them; so do the arguments, which it may take by reference. Unless it does not.
+/// coroutine that uses them; so do the arguments, which it may take by reference. Where it does neither
+/// (is_used_up), they go when it is called.
 template <class F, class... A>
 class call_body {
  public:
