@@ -52,7 +52,10 @@ unsigned create_plain() noexcept;
 void destroy_plain(unsigned cell) noexcept;
 void plain_read(unsigned cell) noexcept;
 void plain_write(unsigned cell) noexcept;
-void pause() noexcept;  // a spinner steps back until another thread has moved
+void pause() noexcept;               // a spinner steps back until another thread has moved
+const void* this_thread() noexcept;  // an address that is no other's: its threads are fibers of one
+/// What a thread_local is elsewhere: the running thread's, zero when an execution begins. One a thread.
+void* own(unsigned bytes) noexcept;
 bool mutant(const char* id) noexcept;
 
 }  // namespace weft::model::hook

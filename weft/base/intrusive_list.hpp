@@ -14,7 +14,7 @@ namespace weft {
 template <class Tag = void>
 class list_hook {
  public:
-  list_hook() noexcept = default;
+  list_hook() noexcept {}  // prev_ is written when it is linked
   list_hook(const list_hook&) = delete;
   list_hook& operator=(const list_hook&) = delete;
   ~list_hook() {
@@ -26,14 +26,14 @@ class list_hook {
     WEFT_ASSERT(is_linked(), "an element that is on no list was unlinked twice");
     next_->prev_ = prev_;
     prev_->next_ = next_;
-    next_ = prev_ = nullptr;
+    next_ = nullptr;
   }
 
  private:
   template <class, class>
   friend class intrusive_list;
   list_hook* next_ = nullptr;
-  list_hook* prev_ = nullptr;
+  list_hook* prev_;  // of one that is linked
 };
 
 template <class T, class Tag = void>

@@ -18,6 +18,15 @@ using weft::saturating_add_ns;
 /// Since some moment in the past, never backwards. The epoch is that of std::chrono::steady_clock.
 std::int64_t monotonic_ns() noexcept;
 
+/// From now until a moment of it: 0 when that is past, never_ns for never. A moment of 0 or less costs no
+/// look at the clock.
+inline std::int64_t ns_left_until(std::int64_t deadline_ns) noexcept {
+  if (deadline_ns <= 0) return 0;
+  if (deadline_ns == never_ns) return never_ns;
+  const std::int64_t left_ns = deadline_ns - monotonic_ns();
+  return left_ns > 0 ? left_ns : 0;
+}
+
 /// Since 1970-01-01 UTC; may jump when somebody sets the clock.
 std::int64_t realtime_ns() noexcept;
 

@@ -20,6 +20,7 @@ enum class file_kind : std::uint8_t { regular, directory, symbolic_link, other }
 struct file_info {
   std::uint64_t size = 0;
   std::int64_t mtime_ns = 0;  // since 1970
+  std::int64_t ctime_ns = 0;  // the same; of what is said here, contents included
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
   file_kind kind = file_kind::other;

@@ -15,6 +15,7 @@
 
 #include "weft/os/error.hpp"
 #include "weft/os/file.hpp"
+#include "weft/os/file_call.hpp"
 
 namespace weft::os {
 namespace {
@@ -37,7 +38,8 @@ file_info from_stat(const struct stat& s) noexcept {
               : S_ISLNK(s.st_mode) ? file_kind::symbolic_link
                                    : file_kind::other;
   info.size = static_cast<std::uint64_t>(s.st_size);
-  info.mtime_ns = static_cast<std::int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
+  info.mtime_ns = clamped_ns(s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
+  info.ctime_ns = clamped_ns(s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
   info.inode = s.st_ino;
   info.device = s.st_dev;
   return info;

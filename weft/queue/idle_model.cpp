@@ -124,7 +124,6 @@ WEFT_MODEL_TEST(idle, one_worker_one_item_asymmetric,
 WEFT_MODEL_TEST(idle, two_workers_one_item,
                 model::kills("idle.notify.no_fence", "idle.sleep.no_fence",
                              "idle_model.no_second_look", "idle_model.submit_without_notify"),
-                model::bound_max(2, "3 is complete, too, with 11 million executions in 6 minutes"),
                 model::stale_max(1, "as above"),
                 model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
   toy_pool pool(model, 2);
@@ -144,7 +143,6 @@ WEFT_MODEL_TEST(idle, busy_worker_keeps_no_work,
                              "idle.sleep.only_if_searching", "idle_model.no_second_look",
                              "idle.notify.not_searching", "idle.notify.trusts_the_awake",
                              "idle_model.second_look_without_search"),
-                model::bound_max(2, "3 is complete, too, with 11 million executions in 6 minutes"),
                 model::stale_max(1, "as above"),
                 model::spurious_max(0, "sleeps that end for nothing are the parker's model")) {
   toy_pool pool(model, 2);

@@ -256,10 +256,11 @@ void push_into_a_block_that_comes_back(model::world& model) {
   model.label("queue");
   queue<LifeBits, 2> q;
   linked_item items[10];
-  bool visible = true, had = false;  // no step lies between a claim and what is done with it
+  bool visible = true;
+  model::ghost<bool> had(false);  // no step lies between a claim and what is done with it
   model.thread("sleepy", [&] {
     push(q, items[0]);
-    visible = !q.empty() || had;
+    visible = !q.empty() || had.get();
   });
   model.thread("owner", [&] {
     for (int i = 1; i < 10; ++i) {
@@ -267,7 +268,7 @@ void push_into_a_block_that_comes_back(model::world& model) {
       linked_item* const got = i < 9 ? q.pop() : nullptr;
       if (!got) continue;
       got->run();
-      had = had || got == &items[0];
+      if (got == &items[0]) had.set(true);
     }
   });
   model.run();

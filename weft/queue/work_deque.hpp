@@ -80,9 +80,11 @@ class work_deque {
   static constexpr unsigned batch_max = (1u << (ClaimBits - 1)) - 1;
 
   /// `asymmetric`: a thief's heavy fence works (os::register_heavy_fence), so pop needs no fence.
-  /// `capacity`: of the first buffer, a power of two.
-  explicit work_deque(bool asymmetric, unsigned capacity = 256) noexcept : asymmetric_(asymmetric) {
-    adopt(buffer::make(capacity, nullptr));
+  /// `capacity`: of the first buffer, a power of two. Throws std::bad_alloc.
+  explicit work_deque(bool asymmetric, unsigned capacity = 256) : asymmetric_(asymmetric) {
+    buffer* const first = buffer::make(capacity, nullptr);
+    if (first == nullptr) throw std::bad_alloc();
+    adopt(first);
     know_start(0);
   }
   ~work_deque() {
@@ -179,6 +181,7 @@ class work_deque {
     std::uint64_t capacity;
     buffer* older;
 
+    /// nullptr: there is no memory.
     static buffer* make(std::uint64_t capacity, buffer* older) noexcept;
     static void free(buffer* b) noexcept;
     plain<T*>* slots() noexcept { return reinterpret_cast<plain<T*>*>(this + 1); }
@@ -311,6 +314,9 @@ void work_deque<T, Index, ClaimBits>::grow(Index start, Index bottom, std::size_
   std::uint64_t capacity = old->capacity;
   while (capacity < n) capacity *= 2;
   buffer* const wider = buffer::make(capacity, old);
+  WEFT_ASSERT(wider != nullptr,
+              "no memory for a larger work deque: something forks without end, or faster than it "
+              "joins");
   const Index from =
       WEFT_MUTATE("work_deque.grow.from_end", start, end_of(top_.load(order::acquire)));
   const Index to = WEFT_MUTATE("work_deque.grow.one_less", bottom, plus(bottom, -1));
@@ -394,9 +400,7 @@ auto work_deque<T, Index, ClaimBits>::buffer::make(std::uint64_t capacity, buffe
   WEFT_ASSERT(capacity <= capacity_max, "a work deque holds more than its index can count");
   void* const memory = ::operator new(sizeof(buffer) + capacity * sizeof(plain<T*>),
                                       std::align_val_t{cache_line}, std::nothrow);
-  WEFT_ASSERT(memory != nullptr,
-              "no memory for a larger work deque: something forks without end, or faster than it "
-              "joins");
+  if (memory == nullptr) return nullptr;
   buffer* const b = ::new (memory) buffer{capacity, older};
   for (std::uint64_t i = 0; i < capacity; ++i) ::new (b->slots() + i) plain<T*>();
   return b;

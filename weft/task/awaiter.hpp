@@ -99,9 +99,11 @@ class relay {
     return std::coroutine_handle<relay_promise>::from_promise(promise_);
   }
 
-  /// Starts an awaiter whose await_ready() was false; gives what to resume now.
+  /// Starts an awaiter whose await_ready() was false; gives what to resume now. What its await_suspend()
+  /// throws comes out of here: it does not wait then.
   template <class Awaiter>
-  std::coroutine_handle<> suspend_in(Awaiter& inner) noexcept {
+  std::coroutine_handle<> suspend_in(Awaiter& inner) noexcept(
+      noexcept(inner.await_suspend(std::coroutine_handle<relay_promise>()))) {
     using answer = decltype(inner.await_suspend(handle()));
     if constexpr (std::is_void_v<answer>) {
       inner.await_suspend(handle());

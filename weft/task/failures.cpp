@@ -22,7 +22,7 @@ class failure_list {
     ++size_;
     if (kept_.size() == failure_log::failures_max) return;
     try {
-      kept_.push_back({error, origin.id, origin.name()});
+      kept_.push_back({error, origin.id(), origin.name()});
     } catch (...) {  // no memory: it is counted
     }
   }

@@ -15,8 +15,11 @@
 //   P3  wait: fetch_add (release)  ->  the last arrival (acquire): wait_ and the armed operation.
 #include "weft/task/fork.hpp"
 
+#include <new>
+
 #include "weft/base/assert.hpp"
 #include "weft/base/census.hpp"
+#include "weft/base/spin_lock.hpp"
 
 namespace weft::detail {
 namespace {
@@ -27,9 +30,8 @@ constexpr std::uintptr_t taker_stopped = 1;  // alone, or beside the job that ca
 }  // namespace
 
 forked_job::forked_job(scheduler& home, const job_kind& kind, fork_branch& branch,
-                       std::uint32_t bytes, const job& forking, where runs) noexcept
+                       std::uint32_t bytes, const job& forking, where runs)
     : job(home, kind), branch_(branch), bytes_(bytes) {
-  set_name("fork");
   inherit_locals(forking);
   set_stopped_by_owner();
   if (runs == where::with_forking) {
@@ -40,7 +42,39 @@ forked_job::forked_job(scheduler& home, const job_kind& kind, fork_branch& branc
   census_add(census_kind::jobs, 1);
   home.enlist(*this);
 }
+
+namespace {
+
+/// Where nobody could be told of it: tries again while others may give some back, then ends the program.
+template <class Make>
+auto& with_memory(Make make, const char* what_to_do) noexcept {
+  constexpr unsigned tries_max = WEFT_MODEL ? 1 : 100'000;  // a tenth of a second, or more
+  for (unsigned i = 0; i < tries_max; ++i) {
+    try {
+      return make();
+    } catch (const std::bad_alloc&) {
+      spin_wait_yield();
+    }
+  }
+  assertion_failed("memory", what_to_do, __FILE__, __LINE__);
+}
+
+}  // namespace
+
+forked_job& fork_branch::make_job_of_taken(scheduler& home) noexcept {
+  return with_memory([&]() -> forked_job& { return make_job(home); },
+                     "there is no memory for a branch of fork_join, or of a loop, that this "
+                     "worker took; run fewer tasks at a time, or give the process more");
+}
+
 forked_job::~forked_job() { census_add(census_kind::jobs, -1); }
+
+void forked_job::discard(forked_job& made) noexcept {
+  static_cast<void>(made.home().retire(made, [](job&) noexcept { return false; }));
+  const std::size_t size = made.bytes_;
+  made.~forked_job();
+  free_frame(&made, size);
+}
 
 bool forked_job::begin() noexcept {
   std::uintptr_t seen = taker_none;
@@ -74,6 +108,14 @@ bool forked_job::arrive(job& ended) noexcept {
 
 fork_wait* fork_wait::make(fork_group& group, unsigned count, const job& forking) {
   return ::new (allocate_frame_for(forking, bytes(count))) fork_wait(group, count);
+}
+
+fork_wait& fork_wait::make_for_taken(fork_group& group, unsigned count,
+                                     const job& forking) noexcept {
+  return with_memory(
+      [&]() -> fork_wait& { return *make(group, count, forking); },
+      "there is no memory to wait for a branch of fork_join, or of a loop, that another "
+      "worker took; run fewer tasks at a time, or give the process more");
 }
 
 void fork_wait::free() noexcept {

@@ -45,8 +45,12 @@ class fork_branch {
   fork_branch(const fork_branch&) = delete;
   fork_branch& operator=(const fork_branch&) = delete;
 
-  /// By whoever took it: a job for it, listed. The caller runs the job, now or later.
+  /// By whoever took it: a job for it, listed. The caller runs the job, now or later, or discards it.
+  /// Throws std::bad_alloc.
   forked_job& make_job(scheduler& home) { return make_(*this, home); }
+  /// The same by who has nobody to tell that there is no memory: a thief. It tries for a while, in which
+  /// others may give some back, and then ends the program.
+  forked_job& make_job_of_taken(scheduler& home) noexcept;
 
  protected:
   using make_function = forked_job&(fork_branch&, scheduler&);
@@ -78,12 +82,17 @@ class fork_group {
 
 /// The job of a branch that was taken.
 class forked_job : public job {
+ public:
+  /// Frees one that was never ready, and never will be.
+  static void discard(forked_job& made) noexcept;
+
  protected:
   /// anywhere: whoever took the branch runs it, even if the forking job is pinned to a worker.
   enum class where : std::uint8_t { anywhere, with_forking };
-  /// Of the priority of `forking`, which waits for it, or will.
+  /// Of the priority of `forking`, which waits for it, or will. Throws std::bad_alloc, where there are
+  /// bindings to inherit.
   forked_job(scheduler& home, const job_kind& kind, fork_branch& branch, std::uint32_t bytes,
-             const job& forking, where runs) noexcept;
+             const job& forking, where runs);
   ~forked_job();
 
   /// First thing: false if the branch was asked to stop before.
@@ -106,6 +115,8 @@ class fork_wait final : public operation {
  public:
   /// Room for `count` branches of `forking`. Throws std::bad_alloc.
   static fork_wait* make(fork_group& group, unsigned count, const job& forking);
+  /// Once others may run branches there is no way back: see make_job_of_taken().
+  static fork_wait& make_for_taken(fork_group& group, unsigned count, const job& forking) noexcept;
   void free() noexcept;
 
   void add(fork_branch& branch) noexcept { taken()[used_++] = &branch; }

@@ -10,14 +10,7 @@
 //       they have one (frame_pool.cpp), so every block comes through here.
 //   I2  A block is booked out of the account that its header names, whoever frees it: so the sum of an
 //       account is that of the blocks that name it or an account below it.
-//   I3  An account's state is there while something uses it, by `users_`: blocks, each of which uses the
-//       parents as well, the object frame_account, and accounts that it is the parent of. So a job that
-//       nobody joined may free its block when the object is long gone.
-//   I4  notice is not called, nor running, after the object is gone: telling_ is locked around it.
-// Orderings
-//   P1  drop: users_ down (release)  ->  the last drop (acquire): all that others did to the state.
-//   Else relaxed: the counts order nothing. Each sum is exact at any moment, and so is most_, because
-//   who brought the sum to a value is who raises most_ to it.
+//   Of an account itself: account_state.hpp.
 //
 // Rejected
 //   A word in job: all jobs would pay for what few programs use.
@@ -35,7 +28,8 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/cache_line.hpp"
 #include "weft/base/config.hpp"
-#include "weft/base/spin_lock.hpp"
+#include "weft/base/setting.hpp"
+#include "weft/task/account_state.hpp"
 #include "weft/task/current.hpp"
 #include "weft/task/frame_pool.hpp"
 
@@ -50,8 +44,7 @@ using detail::frame_class_of;
 using detail::pooled_frame_bytes_max;
 
 accounting asked_for() noexcept {
-  const char* asked = std::getenv("WEFT_FRAME_ACCOUNTS");
-  return asked != nullptr && __builtin_strcmp(asked, "on") == 0 ? accounting::on : accounting::off;
+  return detail::is_set_to("WEFT_FRAME_ACCOUNTS", "on", "off") ? accounting::on : accounting::off;
 }
 
 /// I1. What it is from now on.
@@ -108,104 +101,6 @@ const char* frame_limit_error::what() const noexcept {
 namespace detail {
 
 constinit atomic<accounting> frame_accounting{accounting::unsettled};
-
-class account_state {
- public:
-  account_state(const frame_account_options& options, account_state* parent) noexcept
-      : options_(options), parent_(parent) {
-    if (parent_ != nullptr) parent_->users_.fetch_add(user, order::relaxed);
-  }
-
-  std::size_t bytes() const noexcept { return bytes_.load(order::relaxed); }
-  std::size_t blocks() const noexcept { return users_.load(order::relaxed) % user; }
-  std::size_t most() const noexcept { return most_.load(order::relaxed); }
-  void forget_most() noexcept { most_.store(bytes(), order::relaxed); }
-
-  /// False: it, or an account above it, refuses, and nothing is booked. As deep as they are nested.
-  [[nodiscard]] bool book(std::size_t bytes, bool may_refuse) noexcept;
-  /// Of a block. The account may be gone afterwards.
-  static void book_out(account_state* from, std::size_t bytes) noexcept;
-  /// The object is gone.
-  void close() noexcept;
-
- private:
-  static constexpr std::size_t user = std::size_t{1} << 48;  // above the blocks in users_
-  static void drop(account_state* used, std::size_t users) noexcept;
-  [[nodiscard]] bool reserve(std::size_t bytes, bool may_refuse, std::size_t& sum) noexcept;
-  void raise_most(std::size_t sum) noexcept;
-
-  const frame_account_options options_;
-  account_state* const parent_;
-  atomic<std::size_t> bytes_{0};
-  atomic<std::size_t> users_{user};  // I3
-  atomic<std::size_t> most_{0};
-  spin_lock telling_;  // I4
-  bool closed_ = false;
-};
-
-bool account_state::reserve(std::size_t bytes, bool may_refuse, std::size_t& sum) noexcept {
-  const std::size_t limit = options_.bytes_limit;
-  if (!may_refuse || limit == frame_account_options::no_bound) {
-    sum = bytes_.fetch_add(bytes, order::relaxed) + bytes;
-    return true;
-  }
-  std::size_t seen = bytes_.load(order::relaxed);
-  do {
-    if (seen > limit || bytes > limit - seen) return false;
-  } while (!bytes_.compare_exchange_weak(seen, seen + bytes, order::relaxed, order::relaxed));
-  sum = seen + bytes;
-  return true;
-}
-
-void account_state::raise_most(std::size_t sum) noexcept {
-  std::size_t seen = most_.load(order::relaxed);
-  do {
-    if (seen >= sum) return;
-  } while (!most_.compare_exchange_weak(seen, sum, order::relaxed, order::relaxed));
-  if (options_.notice == nullptr || seen > options_.notice_bytes || sum <= options_.notice_bytes) {
-    return;
-  }
-  spin_guard guard(telling_);
-  if (!closed_) options_.notice(options_.context);
-}
-
-bool account_state::book(std::size_t bytes, bool may_refuse) noexcept {
-  std::size_t sum = 0;
-  if (!reserve(bytes, may_refuse, sum)) return false;
-  if (parent_ != nullptr && !parent_->book(bytes, may_refuse)) {
-    bytes_.fetch_sub(bytes, order::relaxed);
-    return false;
-  }
-  users_.fetch_add(1, order::relaxed);
-  raise_most(sum);
-  return true;
-}
-
-void account_state::book_out(account_state* from, std::size_t bytes) noexcept {
-  while (from != nullptr) {
-    account_state* const above = from->parent_;  // the block uses that one, too
-    from->bytes_.fetch_sub(bytes, order::relaxed);
-    drop(from, 1);
-    from = above;
-  }
-}
-
-void account_state::drop(account_state* used, std::size_t users) noexcept {
-  while (used != nullptr && used->users_.fetch_sub(users, order::acq_rel) == users) {  // P1
-    account_state* const above = used->parent_;
-    delete used;
-    used = above;
-    users = user;
-  }
-}
-
-void account_state::close() noexcept {
-  {
-    spin_guard guard(telling_);
-    closed_ = true;
-  }
-  drop(this, user);
-}
 
 }  // namespace detail
 

@@ -19,6 +19,7 @@
 #include "weft/base/cache_line.hpp"
 #include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
+#include "weft/base/setting.hpp"
 #include "weft/base/spin_lock.hpp"
 #include "weft/task/frame_account.hpp"
 #include "weft/task/frame_slabs.hpp"
@@ -79,10 +80,7 @@ void* system_allocate(std::size_t bytes) {
 void system_free(void* p) noexcept { ::operator delete(p, std::align_val_t{cache_line}); }
 
 bool pool_enabled() noexcept {
-  static const bool enabled = [] {
-    const char* setting = std::getenv("WEFT_FRAME_POOL");
-    return setting == nullptr || __builtin_strcmp(setting, "off") != 0;
-  }();
+  static const bool enabled = [] { return !detail::is_set_to("WEFT_FRAME_POOL", "off", "on"); }();
   return enabled;
 }
 

@@ -77,11 +77,11 @@ std::int64_t scheduler::now_ns() noexcept {
                    __FILE__, __LINE__);
 }
 
-#if WEFT_MODEL  // has no frame pool, and no task_local
-job::extra& job::make_extras(const job&) {
+#if WEFT_MODEL  // has no frame pool, and no task_local; but job_extras_model.cpp
+[[gnu::weak]] job::extra& job::make_extras(const job&) {
   assertion_failed("make_extras", "a model's job has a task_local", __FILE__, __LINE__);
 }
-void job::free_extras() noexcept {}
+[[gnu::weak]] void job::free_extras() noexcept {}
 #endif
 
 void operation::finish(bool was_stopped) noexcept {

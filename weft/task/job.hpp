@@ -6,7 +6,7 @@
 //   Threads  stop(), stop_requested() and an operation's finish() from any; everything else by the
 //            thread that runs the job
 //   Cost     waiting: one compare-exchange to arm, one to complete; no allocation, no refcount
-//   Memory   72 bytes, inside the block of memory that root.hpp makes
+//   Memory   64 bytes, inside the block of memory that root.hpp makes
 //   Protocol top of job.cpp
 #pragma once
 
@@ -59,6 +59,9 @@ class scheduler {
   }
   /// A job that nobody will join ended by an exception. By default the program ends.
   virtual void panicked(job& ended, std::exception_ptr error) noexcept;
+  /// What a job's handle that may go later than this scheduler finds it by (live_home.hpp); asked of a
+  /// job that failed. 0: all handles of its jobs go before it.
+  virtual std::uintptr_t number() noexcept { return 0; }
   /// Timers that the calling job may arm, and the clock they go by. Threads: the one running a job.
   virtual timer_set& timers() noexcept;
   /// Units: nanoseconds of the monotonic clock, or of a virtual one.
@@ -128,6 +131,8 @@ struct job_kind {
   bool in_block = false;
   /// Of one that is not: the job that it is a part of. nullptr: it is part of none.
   const job* (*part_of)(const job&) noexcept = nullptr;
+  /// Of those that were given none.
+  const char* name = "";
 };
 
 /// Of a job that its scheduler does not run, because it is a thread of its own, or a test's.
@@ -261,27 +266,38 @@ class job {
   void set_stopped_by_owner() noexcept { placing_ |= placing_stopped_by_owner; }
   bool stopped_by_owner() const noexcept { return (placing_ & placing_stopped_by_owner) != 0; }
 
-  // Set by whoever spawns; read by listings.
-  std::uint64_t id = 0;
-  void* listed_as = nullptr;  // its scheduler's own
-  const char* name() const noexcept {
-    if (WEFT_UNLIKELY(has_extras())) return extras().name;
-    // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return name_ != 0 ? reinterpret_cast<const char*>(name_ >> 1) : "";
+  /// Read by listings.
+  std::uint64_t id() const noexcept {
+    const std::uintptr_t seen = about_.load(order::acquire);  // X1
+    return WEFT_LIKELY(is_id(seen)) ? seen >> 1 : extras_at(seen).id.load(order::relaxed);
   }
-  void set_name(const char* name) noexcept {
+  /// By its scheduler, when it is listed. Not 0, and below 2^63.
+  void set_id(std::uint64_t id) noexcept {
     if (WEFT_UNLIKELY(has_extras())) {
-      extras().name = name;
+      extras().id.store(id, order::relaxed);
     } else {
-      name_ = reinterpret_cast<std::uintptr_t>(name) << 1;  // an address has no use for its top bit
+      about_.store(id << 1 | 1, order::relaxed);
     }
   }
+  // Its scheduler's own, while it is listed. Of one that failed and has ended: scheduler::number().
+  void* listed_as = nullptr;
+  const char* name() const noexcept {
+    const std::uintptr_t seen = about_.load(order::acquire);  // X1
+    if (WEFT_LIKELY(is_id(seen))) return kind_->name;
+    const char* const given = extras_at(seen).name.load(order::acquire);  // X2
+    return given != nullptr ? given : kind_->name;
+  }
+  /// By whoever makes it, or by itself. A name is one of the things that few jobs have: it takes memory,
+  /// and where there is none the job stays without.
+  void set_name(const char* name) noexcept;
 
   // Bindings of task_local. They are set before the job is launched, and then for life: so whoever makes a
   // job for it, a thief of a branch, too, may read them.
   void inherit_locals(const job& maker) {
+    const std::uintptr_t seen = maker.about_.load(order::acquire);  // X1: it may name itself meanwhile
+    if (WEFT_LIKELY(is_id(seen)) || extras_at(seen).locals.empty()) return;
     // Booked to the maker: this one may be no more than begun.
-    if (WEFT_UNLIKELY(maker.has_extras())) make_extras(maker).locals.inherit(maker.extras().locals);
+    make_extras(maker).locals.inherit(extras_at(seen).locals);
   }
   /// One that nobody else uses, and that is the job's from now on.
   void add_local(detail::local_binding& made) { make_extras(*this).locals.add(made); }
@@ -317,17 +333,24 @@ class job {
   /// What few jobs have.
   struct extra {
     detail::job_locals locals;
-    const char* name = "";
+    atomic<std::uint64_t> id{0};
+    atomic<const char*> name{nullptr};  // nullptr: it was given none
   };
-  bool has_extras() const noexcept { return (name_ & 1) != 0; }
-  extra& extras() const noexcept {
-    return *reinterpret_cast<extra*>(name_ - 1);  // NOLINT(performance-no-int-to-ptr)
+  static constexpr bool is_id(std::uintptr_t about) noexcept { return (about & 1) != 0; }
+  static extra& extras_at(std::uintptr_t about) noexcept {
+    return *reinterpret_cast<extra*>(about);  // NOLINT(performance-no-int-to-ptr)
   }
+  // By whoever makes it, or by itself, as all that changes them.
+  bool has_extras() const noexcept { return !is_id(about_.load(order::relaxed)); }
+  extra& extras() const noexcept { return extras_at(about_.load(order::relaxed)); }
   extra& make_extras(const job& payer);
   WEFT_NOINLINE void free_extras() noexcept;
 
   static constexpr std::uintptr_t slot_unlisted = 4;  // see job.cpp
-  std::uintptr_t name_ = 0;  // its address twice; odd: that of an extra, and one
+  // Its id twice, and one; or the address of an extra that has the id.
+  // X1  make_extras: written (release)  ->  a listing, a thief of a branch: (acquire): the extra.
+  // X2  set_name: name (release)  ->  a listing: (acquire): its letters.
+  atomic<std::uintptr_t> about_{1};
   scheduler* home_;
   const job_kind* kind_;
   atomic<std::uintptr_t> slot_{0};       // see job.cpp

@@ -7,9 +7,16 @@ namespace weft {
 job::extra& job::make_extras(const job& payer) {
   if (has_extras()) return extras();
   auto* const made = ::new (allocate_frame_for(payer, sizeof(extra))) extra;
-  made->name = name();
-  name_ = reinterpret_cast<std::uintptr_t>(made) | 1;
+  made->id.store(WEFT_MUTATE("job.extras.without_its_id", id(), std::uint64_t{0}), order::relaxed);
+  about_.store(reinterpret_cast<std::uintptr_t>(made),
+               WEFT_MUTATE("job.extras.relaxed", order::release, order::relaxed));  // X1
   return *made;
+}
+
+void job::set_name(const char* name) noexcept try {
+  make_extras(*this).name.store(
+      name, WEFT_MUTATE("job.name.relaxed", order::release, order::relaxed));  // X2
+} catch (...) {  // no memory: see there
 }
 
 void job::free_extras() noexcept {

@@ -64,6 +64,7 @@ class job_locals {
     made.outer_ = innermost_;
     innermost_ = &made;
   }
+  bool empty() const noexcept { return innermost_ == nullptr; }
   /// The innermost one of that task_local, or nullptr.
   const local_binding* find(const void* key) const noexcept {
     const local_binding* b = innermost_;

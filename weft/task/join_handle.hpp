@@ -1,8 +1,9 @@
 // join_handle: the owner's end of a spawned job.
 //
 //   Lifetimes  movable; one owner. Destroyed while the job runs: the job is stopped, and the
-//              runtime waits for its end at shutdown. detach() lets it run on. A handle must be gone
-//              before its runtime: an exception that nobody took is reported there
+//              runtime waits for its end at shutdown. detach() lets it run on. A handle may outlive
+//              its runtime: the job has ended then, and all of this holds as of any that has. But an
+//              exception that nobody took has no policy any more: it is one line on stderr
 //   Threads    stop(), done() and id() from any thread that may use the handle; await in one task
 //   Errors     an exception of the job is rethrown to whoever awaits the handle; a job that was
 //              stopped gives weft::error(std::errc::operation_canceled), or outcome_kind::stopped
@@ -93,7 +94,7 @@ class [[nodiscard(
   void detach() noexcept { release(false); }
   /// Whether the job has ended, and an await would not wait. What it did is visible then.
   bool done() const noexcept { return checked().join.done(); }
-  std::uint64_t id() const noexcept { return checked().id; }
+  std::uint64_t id() const noexcept { return checked().id(); }
   explicit operator bool() const noexcept { return job_ != nullptr; }
 
   class joiner;
@@ -161,10 +162,10 @@ auto make_job(scheduler& home, F&& f, A&&... args)
 }
 
 /// Makes a job that awaits an object which somebody else keeps alive: of block_on(), of a timeout.
-template <class A>
+template <detail::awaits_for For, class A>
 auto make_awaiting_job(scheduler& home, A& awaitable) -> detail::root<await_result_t<A&&>>& {
   using T = await_result_t<A&&>;
-  return detail::root_of<T, detail::await_body<T, A>>::make(home, awaitable);
+  return detail::root_of<T, detail::await_body<T, A, For>>::make(home, awaitable);
 }
 
 /// From now on the job may run, end, and be gone.

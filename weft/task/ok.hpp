@@ -36,6 +36,13 @@ constexpr end_with_error ender_of() noexcept {
   }
 }
 
+/// The frame of `ended` stays suspended, and its owner destroys it. What goes on: that owner.
+inline std::coroutine_handle<> leave(promise_base& ended) noexcept {
+  const std::coroutine_handle<> next = ended.parent()->handle();
+  ended.abandon();  // a destructor in it that throws must not resume it once more
+  return next;
+}
+
 template <class A>
 class ok_await final : private relay<ok_await<A>> {
   using base = relay<ok_await<A>>;
@@ -54,7 +61,7 @@ class ok_await final : private relay<ok_await<A>> {
     return result_->has_value();
   }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> outer) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> outer) {
     static_assert(weft_promise<P>, "ok() can be awaited in a weft::task only");
     outer_ = &outer.promise();
     end_ = ender_of<P>();
@@ -81,7 +88,7 @@ class ok_await final : private relay<ok_await<A>> {
   std::coroutine_handle<> go_on() noexcept {
     if (thrown_ || result_->has_value() || end_ == nullptr) return outer_->handle();
     end_(*outer_, result_->error());
-    return outer_->parent()->handle();  // the outer frame stays suspended; its owner destroys it
+    return leave(*outer_);
   }
 
   awaiter inner_;
@@ -106,7 +113,7 @@ class ok_result final {
       return outer;
     else {
       end(outer.promise(), result_.error());
-      return outer.promise().parent()->handle();
+      return leave(outer.promise());
     }
   }
   T await_resume() {

@@ -1,8 +1,26 @@
 #include "weft/task/promise.hpp"
 
+#include <cstdio>
+#include <exception>
+
 #include "weft/base/assert.hpp"
 
 namespace weft {
+
+/// In a handler of what it threw.
+void promise_base::destructor_threw() noexcept {
+  std::fputs(
+      "weft: a destructor threw while the frame that its object was in was destroyed, by a stop or "
+      "by "
+      "its owner; the program ends\n",
+      stderr);
+  std::terminate();  // which says what it was
+}
+
+void promise_base::check_not_unwinding() noexcept {
+  if (above_ == 0 || detail::this_thread_state().unwinding == handle().address())
+    destructor_threw();
+}
 
 std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
   innermost.owner()->tell_of_found_stop();
@@ -18,7 +36,11 @@ std::coroutine_handle<> unwind(promise_base& innermost) noexcept {
       void* const frame = p->handle().address();
       thread.unwinding = frame;
       thread.unwound_bytes = 0;  // it stays so if the frame is a part of another one
-      promise_base::destroy(frame);
+      try {
+        promise_base::destroy(frame);
+      } catch (...) {
+        promise_base::destructor_threw();
+      }
       // Its memory is still there (operator delete): what the task that owns it is going to call.
       *promise_base::destroyer(frame) = &promise_base::free_rest;
       *static_cast<std::size_t*>(frame) = thread.unwound_bytes;

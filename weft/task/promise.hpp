@@ -90,6 +90,8 @@ class promise_base {
     asm("" : "+r"(frame));
     std::coroutine_handle<>::from_address(frame).destroy();
   }
+  /// The frame, to which a stop has come, is about to be destroyed by its owner: it ends nothing more.
+  void abandon() noexcept { above_ = 0; }
   /// A stop has destroyed it, and only its memory is left.
   static bool is_gone(void* frame) noexcept { return *destroyer(frame) == &free_rest; }
 
@@ -108,6 +110,10 @@ class promise_base {
 
  protected:
   ~promise_base() {}
+  /// In unhandled_exception(). What a destructor throws while a stop destroys the frame may come there
+  /// (that depends on the compiler), and would go on to resume who waits for the frame: the stop does so.
+  /// Not inline: a coroutine would keep the address of the thread's state across its awaits.
+  WEFT_NOINLINE void check_not_unwinding() noexcept;
   /// Of a coroutine whose result is void, in the place of its owner.
   detail::result_slot<void>& end_without_value() noexcept { return end_; }
 
@@ -127,6 +133,7 @@ class promise_base {
     return static_cast<destroy_function**>(frame) + 1;
   }
   static void free_rest(void* frame) noexcept;
+  [[noreturn]] static void destructor_threw() noexcept;
   WEFT_ALWAYS_INLINE static void give_back(void* frame, std::size_t bytes) noexcept {
     detail::thread_state& thread = detail::this_thread_state();
     if (WEFT_UNLIKELY(frame == thread.unwinding)) {

@@ -38,7 +38,8 @@ class root_job : public job {
     void (*free)(root_job&) noexcept;
     std::exception_ptr (*error)(root_job&) noexcept;
   };
-  root_job(scheduler& home, const operations& kind) noexcept : job(home, kind) {
+  /// Throws std::bad_alloc, where there are bindings to inherit.
+  root_job(scheduler& home, const operations& kind) : job(home, kind) {
     if (const job* const maker = current_job()) inherit_locals(*maker);
     census_add(census_kind::jobs, 1);
   }
@@ -46,8 +47,12 @@ class root_job : public job {
 
   /// At the end: tells the scheduler and the handle; frees the job if that is left to it.
   std::coroutine_handle<> end() noexcept;
+  /// The same of one that has an exception in its slot.
+  std::coroutine_handle<> end_by_error() noexcept;
 
  private:
+  std::coroutine_handle<> retire_by(bool (*hand_over)(job&) noexcept) noexcept;
+  void report(const std::exception_ptr& error) noexcept;
   const operations& kind() const noexcept { return static_cast<const operations&>(job::kind()); }
 };
 
@@ -179,7 +184,7 @@ class root_body<Self, Body, body_stays::until_called> {
 };
 
 /// `Body` has `using returned`, a task or a value, and `returned operator()()`; it is destroyed when
-/// the job ends, whenever its handle goes.
+/// the job ends, whenever its handle goes. It may have a `name`, for listings.
 template <class T, class Body>
 class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> {
   using base = root_body<root_of, Body>;
@@ -191,7 +196,7 @@ class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> 
     void* const memory = allocate();
     try {
       return *::new (memory) root_of(home, std::forward<A>(a)...);
-    } catch (...) {  // an argument's copy
+    } catch (...) {  // an argument's copy, or no memory
       release(memory);
       throw;
     }
@@ -234,6 +239,7 @@ class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> 
       if constexpr (is_call) this->open_slot();
       this->slot().clear();
       this->slot().set_error(std::current_exception());
+      return finish_by_error();
     }
     return finish();
   }
@@ -243,14 +249,22 @@ class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> 
     this->open_slot();
     auto& task = this->called().task;
     auto& gave = task.promise().slot();
-    if (WEFT_LIKELY(gave.has_value() || gave.has_error())) {
+    if (WEFT_LIKELY(gave.has_value())) {
       try {
         this->slot().take_from(gave);
       } catch (...) {  // the value's move
         this->slot().set_error(std::current_exception());
+        task.destroy();
+        return finish_by_error();
       }
+    } else if (gave.has_error()) {
+      this->slot().take_from(gave);
+      task.destroy();
+      return finish_by_error();
     } else {
       this->was_stopped = true;  // frames die here, innermost first
+      task.destroy_stopped();
+      return finish();
     }
     task.destroy();
     return finish();
@@ -259,6 +273,11 @@ class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> 
     this->ended = true;
     this->destroy_body();
     return this->end();
+  }
+  std::coroutine_handle<> finish_by_error() noexcept {
+    this->ended = true;
+    this->destroy_body();
+    return this->end_by_error();
   }
 
   static void free(root_job& self) noexcept {
@@ -280,8 +299,18 @@ class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> 
       free_frame(memory, sizeof(root_of));
     }
   }
+  static constexpr const char* usual_name() noexcept {
+    if constexpr (requires { Body::name; }) {
+      return Body::name;
+    } else {
+      return "";
+    }
+  }
   static constexpr root_job::operations how{
-      {.run = &root_job::run_root, .in_block = true}, &start_root, &free, &root<T>::error_of};
+      {.run = &root_job::run_root, .in_block = true, .name = usual_name()},
+      &start_root,
+      &free,
+      &root<T>::error_of};
 };
 
 template <class R>
@@ -365,11 +394,19 @@ task<T> await_one(A* awaitable) {
   }
 }
 
-template <class T, class A>
+/// What make_awaiting_job() makes a job for; as a name in listings.
+enum class awaits_for : std::uint8_t { block_on, timeout, with_stop, task_local };
+consteval const char* name_of(awaits_for what) {
+  constexpr const char* names[] = {"block_on", "timeout", "with_stop", "task_local"};
+  return names[static_cast<unsigned>(what)];
+}
+
+template <class T, class A, awaits_for For>
 class await_body {
  public:
   using returned = task<T>;
   static constexpr bool is_used_up = true;
+  static constexpr const char* name = name_of(For);
   explicit await_body(A& awaitable) noexcept : awaitable_(&awaitable) {}
   returned operator()() { return await_one<T>(awaitable_); }
 

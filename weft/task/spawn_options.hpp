@@ -19,7 +19,7 @@ struct spawn_options {
 namespace detail {
 
 inline void configure(job& made, const spawn_options& options) noexcept {
-  made.set_name(options.name);
+  if (options.name != nullptr && *options.name != '\0') made.set_name(options.name);
   made.set_priority(options.priority);
   if (options.worker != any_worker) made.pin_to(options.worker);
 }

@@ -50,7 +50,10 @@ class task_promise_common : public promise_base {
   }
   std::suspend_always initial_suspend() const noexcept { return {}; }
   final_transfer final_suspend() const noexcept { return final_transfer(); }
-  void unhandled_exception() noexcept { slot().set_error(std::current_exception()); }
+  void unhandled_exception() noexcept {
+    this->check_not_unwinding();
+    slot().set_error(std::current_exception());
+  }
 
   result_slot<T>& slot() noexcept {
     if constexpr (std::is_void_v<T>) {
@@ -137,6 +140,11 @@ class [[nodiscard("co_await it where it is made, or hand function and arguments 
   void destroy() noexcept {
     if (frame_ == nullptr) return;
     promise_base::destroy(std::exchange(frame_, nullptr));
+  }
+  /// The same, of one that a stop has come to: the outermost frame inside of a boundary.
+  void destroy_stopped() noexcept {
+    promise().abandon();
+    destroy();
   }
 
  private:

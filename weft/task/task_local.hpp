@@ -89,10 +89,11 @@ class with_await final {
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "task_local::with() can be awaited in a weft::task only");
-    branch_ = &make_awaiting_job(waiter.promise().owner()->home(), awaitable_);
+    branch_ = &make_awaiting_job<detail::awaits_for::task_local>(waiter.promise().owner()->home(),
+                                                                 awaitable_);
+    operation_.emplace(*branch_);  // from here on it goes with this
     branch_->add_local(*binding_);
     binding_ = nullptr;
-    operation_.emplace(*branch_);
     return operation_->start_branch(waiter.promise());
   }
   T await_resume() {

@@ -78,7 +78,7 @@ TEST_F(task_test, gives_a_reference_to_the_very_object) {
     picked = 3;
     const std::string long_text(100, 'x');
     const std::string& s = co_await same(long_text);
-    co_return &picked == &b&& b == 3 && &s == &long_text;
+    co_return (&picked == &b && b == 3 && &s == &long_text);
   };
   EXPECT_TRUE(run(f).value());
 }

@@ -83,7 +83,9 @@ extern thread_local constinit weft::detail::thread_state weft_thread_state
 
 namespace weft::detail {
 
-#if WEFT_X86_64
+#if WEFT_MODEL
+thread_state& this_thread_state() noexcept;  // of a thread of the model, which is a fiber
+#elif WEFT_X86_64
 /// Of the calling thread. Do not keep it across anything that may suspend.
 WEFT_ALWAYS_INLINE thread_state& this_thread_state() noexcept {
   thread_state* address;

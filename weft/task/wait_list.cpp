@@ -2,7 +2,8 @@
 //
 // word_     state << 2 | crowded | busy
 //           busy     one thread holds the list. Only it writes the word until it clears this bit, by
-//                    the store that shows the new state
+//                    the store that shows the new state; a subtract() meanwhile is written over, and
+//                    whoever made it knows
 //           crowded  somebody waits
 //           calm     neither: the state may be changed by a compare-exchange; where somebody waits, by
 //                    one that leaves `crowded` as it is (change_beside)
@@ -24,8 +25,8 @@
 //
 // Orderings
 //   P1  ~hold: store (release)  ->  lock: CAS (acquire): state, list, waiters' contents.
-//   P2  change() and change_beside() by their caller's order: giving (release)  ->  taking (acquire),
-//       and  ->  lock (P1).
+//   P2  change(), change_beside() and subtract() by their caller's order: giving (release)  ->
+//       taking (acquire), and  ->  lock (P1).
 //   Waking is ordered by the job's schedule().
 //
 // No wake is lost: whoever waits has read the state and joined the list in one hold; whoever changes

@@ -67,6 +67,12 @@ class wait_list {
     return word_.compare_exchange(seen, calm(state) | (seen & crowded), o, order::relaxed);
   }
 
+  /// Takes `much` from the state, whatever else is there: what was there is the result. If that was
+  /// held it has had no effect, for the end of the hold writes over it. Costs less than change().
+  WEFT_ALWAYS_INLINE word subtract(word much, order o) noexcept {
+    return word_.fetch_sub(calm(much), o);
+  }
+
   /// Ends the wait of those that were taken. The last access to each. Not while it is held.
   static void wake(list& taken) noexcept;
   static void wake(waiter& taken) noexcept;
@@ -144,13 +150,15 @@ static_assert(alignof(wait_list) >= 8);
 /// The right to change everything. Held for a few instructions, never across a wake.
 class wait_list::hold {
  public:
-  explicit hold(wait_list& l) noexcept : list_(l), state_(state_of(l.lock())) {}
+  explicit hold(wait_list& l) noexcept : list_(l), found_(l.lock()), state_(state_of(found_)) {}
   ~hold();
   hold(const hold&) = delete;
   hold& operator=(const hold&) = delete;
 
   word state() const noexcept { return state_; }
   void set(word state) noexcept { state_ = state; }
+  /// The word when the hold began.
+  word found() const noexcept { return found_; }
   bool empty() const noexcept { return list_.waiting_.empty(); }
   waiter& front() noexcept { return list_.waiting_.front(); }
   /// The oldest. False: it waited in a select that is over, and is dropped; there may be others.
@@ -175,6 +183,7 @@ class wait_list::hold {
   friend class waiter;
   bool put(waiter& w, promise_base& who, bool is_asked, bool in_front) noexcept;
   wait_list& list_;
+  const word found_;
   word state_;
 };
 

@@ -34,6 +34,8 @@ class stop_point::moment final : public awaitable_operation<moment> {
 
 void stop_point::about_to_wait(job& waiter) noexcept {
   if (&waiter == ours_[0] || &waiter == ours_[1]) return;
+  // The thread in block_on, which may come to wait only when the scenario runs.
+  if (current_job() == nullptr) return;
   if (seen_.fetch_add(1, order::acq_rel) + 1 != at_) return;
   if (when_ == stop_when::before) scenario_->stop();
   // The stopping job becomes ready now, and runs when the one that is about to wait has begun to.

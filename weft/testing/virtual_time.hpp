@@ -13,15 +13,18 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "weft/runtime/runtime.hpp"
 
 namespace weft::testing {
 
 struct virtual_options {
-  std::uint64_t seed = 1;             // of the scheduler's choices: the same one, the same run
+  std::uint64_t seed = 1;  // of the scheduler's choices, and select's: the same one, the same run
   std::chrono::nanoseconds start{0};  // what the clock shows at first
-  driver io = driver::automatic;
+  /// Not said: io_uring where it works, else as a runtime chooses. With epoll the clock stands still as long
+  /// as a descriptor is open on which something has once waited, not only while it waits.
+  std::optional<driver> io = std::nullopt;
   scheduling mode = scheduling::work_stealing;  // or current_thread: see runtime::block_on
 };
 

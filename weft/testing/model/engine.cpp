@@ -71,10 +71,15 @@ const char* text(hook::rmw kind) {
 
 using u64 = unsigned long long;
 
+// Processor time: how much a search has done, however many others share the machine.
+double seconds_since(std::clock_t started) {
+  return static_cast<double>(std::clock() - started) / CLOCKS_PER_SEC;
+}
+
 }  // namespace
 
 engine::engine() = default;
-engine::~engine() { std::free(kept_); }
+engine::~engine() = default;
 
 // ---- one execution --------------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ void engine::thread_main() {
 }
 
 void engine::execute() {
-  position_ = 0;
+  position_ = looked_at_ = 0;
   point_ = 0;
   script_position_ = 0;
   preemptions_ = stale_ = spurious_ = 0;
@@ -121,6 +126,7 @@ void engine::execute() {
     t.created = 0;
     t.now = state::fresh;
     t.stepped_back = false;
+    t.own = nullptr;
   }
   thread_count_ = 1;
   me_ = 0;
@@ -129,23 +135,33 @@ void engine::execute() {
     words_.push_back({threads_[0].created++, "static." + std::to_string(i)});
   }
   threads_[0].stack.prepare(&enter_fiber);
-  executing_ = true;
+  execution_heap::is_on = true;
   host_.switch_to(threads_[0].stack);
-  executing_ = false;
-  for (std::size_t i = 0; i < kept_count_; ++i) std::free(kept_[i]);
-  kept_count_ = 0;
+  execution_heap::is_on = true;  // it may have been left in the checker's code
   for (int i = 1; i < thread_count_; ++i) threads_[i].f = nullptr;
+  execution_heap::is_on = false;
+  heap_.give_all_back();
   ++result_.executions;
   result_.steps += steps_;
 }
 
 void engine::fail(std::string why) {
+  execution_heap::is_on = false;
   result_.bug = true;
-  result_.why = std::move(why);
+  result_.why.assign(why);  // a copy: the argument's memory goes with the execution
   result_.schedule = schedule();
   if (replaying_) tell("BUG: %s", result_.why.c_str());
+  leave();
+}
+
+void engine::leave() {
   threads_[me_].stack.switch_to(host_);
-  std::abort();  // a failed execution is never resumed
+  std::abort();  // it is never resumed
+}
+
+void engine::outcome(const std::string& text) {
+  const checker_code here;
+  result_.outcomes.insert(std::string(text.c_str()));
 }
 
 std::string engine::schedule() const {
@@ -167,28 +183,29 @@ void engine::begin(const std::function<void()>& body, const limits& within, cons
   mutant_ = mutant;
   result_ = verdict();
   path_.clear();
+  visited_.clear();
+  memory_.forget(within.forgets);
   current_ = this;
-  started_ = std::chrono::steady_clock::now();
+  started_ = std::clock();
 }
 
 void engine::end() {
   current_ = nullptr;
-  const auto took = std::chrono::steady_clock::now() - started_;
-  result_.milliseconds = std::chrono::duration<double, std::milli>(took).count();
+  result_.milliseconds = 1000 * seconds_since(started_);
 }
 
 bool engine::over_limit(const limits& within) const {
   if (within.executions && result_.executions >= within.executions) return true;
   constexpr int look_every = 256;  // executions between two looks at the clock
   if (result_.executions % look_every) return false;
-  const auto took = std::chrono::steady_clock::now() - started_;
-  return std::chrono::duration<double>(took).count() > within.seconds;
+  return seconds_since(started_) > within.seconds;
 }
 
 bool engine::next_execution() {
   if (learned_) {
     learned_ = false;
     path_.clear();
+    visited_.clear();
     return true;
   }
   while (!path_.empty() && path_.back().taken + 1 >= path_.back().offered) path_.pop_back();
@@ -200,6 +217,7 @@ bool engine::next_execution() {
 verdict engine::explore(const std::function<void()>& body, const limits& within,
                         const char* mutant) {
   for (auto& s : shared_) s.clear();
+  with_places_ = false;
   replaying_ = false;
   begin(body, within, mutant);
   for (;;) {
@@ -244,7 +262,10 @@ int engine::choose(int offered) {
     return taken;
   }
   if (offered <= 1 || winding_down_) return 0;
-  if (position_ == path_.size()) path_.push_back({point, offered, 0});
+  if (position_ == path_.size()) {
+    const checker_code here;
+    path_.push_back({point, offered, 0});
+  }
   const choice& c = path_[position_];
   if (c.point != point || c.offered != offered) {
     fail("the model is not deterministic: the same choices led elsewhere");
@@ -273,8 +294,9 @@ void engine::add_thread(std::string name, std::function<void()> f) {
   if (me_ != 0) fail("model.thread() belongs in the model's body");
   if (thread_count_ == threads_max) fail("a model has more threads than the checker (threads_max)");
   const int i = thread_count_++;
-  threads_[i].name = name.empty() ? "thread " + std::to_string(i) : std::move(name);
   threads_[i].f = std::move(f);
+  const checker_code here;
+  threads_[i].name = name.empty() ? "thread " + std::to_string(i) : std::string(name.c_str());
 }
 
 int engine::run_threads(bool explore) {
@@ -313,9 +335,51 @@ int engine::pick(bool can_go_on) {
     if (n == 0) return 0;
   }
   if (can_go_on && preemptions_ >= within_.preemptions && !replaying_) n = 1;
+  const bool just_chosen = can_go_on && threads_[me_].chosen_at == memory_.past(me_);
+  if (just_chosen && within_.skip_known && !replaying_) {
+    n = 1;
+  } else if ((n > 1 || looked_at_ != position_) && been_here(can_go_on)) {
+    leave();
+  }
   const int k = choose(n);
   if (can_go_on && k) ++preemptions_;
-  return candidates[k];
+  const int next = candidates[k];
+  if (next != me_ || !can_go_on) threads_[next].chosen_at = memory_.past(next);
+  return next;
+}
+
+// A point on the way that is replayed was noted by the execution that came there first.
+bool engine::been_here(bool can_go_on) {
+  if (replaying_ || !within_.skip_known || position_ != path_.size()) return false;
+  if (winding_down_ && me_ != 0) return false;  // one way on: where it begins is enough
+  const checker_code here;
+  looked_at_ = position_;
+  const auto knows = [this](part p) { return (within_.forgets & static_cast<unsigned>(p)) == 0; };
+  fingerprint point = memory_.so_far(thread_count_, with_places_);
+  std::uint64_t who = winding_down_;
+  for (int i = 1; i < thread_count_; ++i) {
+    const thread& t = threads_[i];
+    std::uint64_t how = 0;
+    if (knows(part::sleepers)) how = static_cast<std::uint64_t>(t.now);
+    if (t.stepped_back && knows(part::steps_back)) how |= 4;
+    who |= how << (3 * i);
+    if (t.now != state::asleep || !knows(part::sleepers)) continue;
+    point.add(t.asleep_on_key);
+    if (with_places_ && knows(part::places)) point.add(t.asleep_on);
+  }
+  point.add(who);
+  used spent;
+  if (knows(part::budgets)) {
+    spent = {static_cast<std::uint8_t>(preemptions_), static_cast<std::uint8_t>(stale_),
+             static_cast<std::uint8_t>(spurious_)};
+  }
+  if (can_go_on && knows(part::mover)) spent.mover = static_cast<std::uint8_t>(me_);
+  return visited_.been_at(point, spent);
+}
+
+void engine::places_matter() {
+  if (with_places_) return;
+  with_places_ = learned_ = true;
 }
 
 void engine::reschedule(bool can_go_on) {
@@ -362,12 +426,17 @@ bool engine::shared(unsigned location) {
   if (number < known.size() && known[number]) return true;
   w.users |= 1 << me_;
   if (w.users & (w.users - 1)) {
+    const checker_code here;
     if (known.size() <= number) known.resize(number + 1);
     known[number] = true;
     learned_ = true;
     return true;
   }
   return false;
+}
+
+void engine::note(part p, memory::event what) noexcept {
+  if ((within_.forgets & static_cast<unsigned>(p)) == 0) memory_.note(me_, what);
 }
 
 void engine::moved() {
@@ -380,6 +449,7 @@ void engine::pause() {
   if (me_ == 0) fail("the model's body spins, but no thread runs meanwhile");
   if (replaying_) tell("steps back");
   count_step();
+  note(part::pauses, memory::event::steps_back);
   threads_[me_].stepped_back = true;
   reschedule(false);
 }
@@ -387,6 +457,7 @@ void engine::pause() {
 // ---- words ----------------------------------------------------------------------------------
 
 unsigned engine::create(std::uint64_t initial) {
+  const checker_code here;
   const unsigned location = memory_.create(me_, initial);
   const auto index = static_cast<std::size_t>(memory::index_of(location));
   if (words_.size() <= index) words_.resize(index + 1);
@@ -402,7 +473,11 @@ unsigned engine::create(std::uint64_t initial) {
 }
 
 void engine::destroy(unsigned location) {
+  const checker_code here;
   if (replaying_) tell("destroys %s", word(location).c_str());
+  for (int i = 1; i < thread_count_; ++i) {
+    if (threads_[i].now == state::asleep && threads_[i].asleep_on == location) places_matter();
+  }
   memory_.destroy(me_, location);
 }
 
@@ -420,6 +495,7 @@ void engine::store(unsigned location, std::uint64_t value, order o) {
   step(location);
   if (replaying_)
     tell("%s store %s <- %#llx", word(location).c_str(), text(o), static_cast<u64>(value));
+  const checker_code here;
   memory_.write(me_, location, value, o);
   moved();
 }
@@ -433,6 +509,7 @@ std::uint64_t engine::update(unsigned location, hook::rmw kind, std::uint64_t op
   if (replaying_)
     tell("%s %s %s %#llx: %#llx -> %#llx", word(location).c_str(), text(kind), text(o),
          static_cast<u64>(operand), static_cast<u64>(old), static_cast<u64>(v));
+  const checker_code here;
   memory_.read_and_write(me_, location, v, o);
   if (v != old) moved();
   return old;
@@ -463,11 +540,13 @@ bool engine::compare_exchange(unsigned location, std::uint64_t& expected, std::u
                   : "fails",
          static_cast<u64>(seen), age ? " (stale)" : "");
   if (fits && !spurious) {
+    const checker_code here;
     memory_.read_and_write(me_, location, desired, success);
     if (desired != expected) moved();
     return true;
   }
   memory_.read(me_, location, failure, age);
+  if (spurious) note(part::answers, memory::event::failed_for_nothing);
   expected = seen;
   return false;
 }
@@ -498,6 +577,7 @@ bool engine::futex_wait(unsigned location, std::uint32_t expected, bool has_dead
   }
   // A deadline may come at once; that it may come later is the same, since others may move first.
   if (const int way = choose_spurious(has_deadline ? 2 : 1)) {
+    note(part::answers, way == 1 ? memory::event::woke_for_nothing : memory::event::timed_out);
     if (replaying_) {
       tell("%s futex wait: %s", word(location).c_str(),
            way == 1 ? "WAKES FOR NOTHING" : "TIMES OUT");
@@ -508,6 +588,7 @@ bool engine::futex_wait(unsigned location, std::uint32_t expected, bool has_dead
   thread& self = threads_[me_];
   self.now = state::asleep;
   self.asleep_on = location;
+  self.asleep_on_key = words_[static_cast<std::size_t>(memory::index_of(location))].key;
   moved();
   reschedule(false);
   if (replaying_) tell("woken");
@@ -519,6 +600,8 @@ bool engine::futex_wait(unsigned location, std::uint32_t expected, bool has_dead
 // lifetime (and then wakes whoever waits at the same place now, as it would for real).
 void engine::futex_wake(unsigned location, int count) {
   step(location);
+  if (!memory_.alive(location)) places_matter();
+  note(part::wakes, memory::event::wakes);
   int woken = 0;
   while (woken < count) {
     int waiting[threads_max];
@@ -546,19 +629,18 @@ bool engine::mutant(const char* id) noexcept {
   return true;
 }
 
-bool engine::keep_until_the_end(void* block) noexcept {
-  if (!executing_) return false;
-  if (kept_count_ == kept_room_) {
-    kept_room_ = kept_room_ ? 2 * kept_room_ : 256;
-    kept_ = static_cast<void**>(std::realloc(kept_, kept_room_ * sizeof(void*)));
-    if (!kept_) std::abort();
-  }
-  kept_[kept_count_++] = block;
-  return true;
+void* engine::own(unsigned bytes) noexcept {
+  void*& mine = threads_[me_].own;
+  if (mine) return mine;
+  mine = std::calloc(1, bytes);
+  if (!mine) std::abort();
+  heap_.keep(mine);
+  return mine;
 }
 
 void engine::label(const char* text) {
   if (!replaying_) return;
+  const checker_code here;
   label_ = text;
   labelled_ = 0;
 }

@@ -12,19 +12,23 @@
 //   Reduction a word that only one thread ever touches is no reason to switch threads. Which words
 //             are shared is learned while searching; when one is added, the search starts over, so
 //             that nothing has been skipped in the end
+//   Reduction an execution ends where one has been before that had as much left of the bounds: what
+//             follows is the same. visited.hpp says when two points are one
 //
 //   After  loom and CHESS (bounded search over real code), wmc (our own sketch)
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "weft/testing/model/fiber.hpp"
+#include "weft/testing/model/heap.hpp"
 #include "weft/testing/model/memory.hpp"
+#include "weft/testing/model/visited.hpp"
 
 namespace weft::model {
 
@@ -34,17 +38,19 @@ namespace weft::model {
 struct limits {
   int preemptions = 3;
   int stale_reads = 3;
-  int spurious = 1;     // weak compare-exchanges and futex waits that end for nothing
-  long steps = 4000;    // in one execution
-  long executions = 0;  // 0: all
-  double seconds = 60;  // of search, then it is given up as too big
+  int spurious = 1;        // weak compare-exchanges and futex waits that end for nothing
+  long steps = 4000;       // in one execution
+  long executions = 0;     // 0: all
+  double seconds = 60;     // of processor time; then it is given up as too big
+  bool skip_known = true;  // points at which the search has been before: see visited.hpp
+  unsigned forgets = 0;    // parts that fingerprints leave out: for the checker's own tests
 };
 
 struct verdict {
   long executions = 0;
   long steps = 0;
-  double milliseconds = 0;
-  bool complete = false;  // everything within the limits was tried
+  double milliseconds = 0;  // of processor time
+  bool complete = false;    // everything within the limits was tried
   bool bug = false;
   std::string why;
   std::string schedule;  // of the bug
@@ -68,7 +74,7 @@ class engine {
   void add_thread(std::string name, std::function<void()> f);
   /// Until none can move. Without `explore` in one order only. Result: how many sleep.
   int run_threads(bool explore);
-  void outcome(const std::string& text) { result_.outcomes.insert(text); }
+  void outcome(const std::string& text);
   bool mutant(const char* id) noexcept;
   void label(const char* text);
   void note(const std::string& text);
@@ -91,7 +97,10 @@ class engine {
   bool futex_wait(unsigned location, std::uint32_t expected, bool has_deadline);
   void futex_wake(unsigned location, int count);
   memory& plain_memory() noexcept { return memory_; }
-  bool keep_until_the_end(void* block) noexcept;  // see hooks.cpp, operator delete
+  execution_heap& heap() noexcept { return heap_; }
+  void* own(unsigned bytes) noexcept;
+  void ghost_read() noexcept { memory_.ghost_read(me_); }
+  void ghost_write() noexcept { memory_.ghost_write(me_); }
 
  private:
   enum class state { fresh, ready, asleep, done };
@@ -102,8 +111,11 @@ class engine {
     state now = state::fresh;
     bool stepped_back = false;  // in a spin loop, until somebody has changed something
     unsigned asleep_on = 0;
+    unsigned asleep_on_key = 0;  // that word's name_of_word
     bool woken = false;
-    unsigned created = 0;  // how many words it has constructed
+    unsigned created = 0;   // how many words it has constructed
+    fingerprint chosen_at;  // its history when it was last chosen to move
+    void* own = nullptr;    // its thread_local
   };
   struct choice {
     long point;
@@ -133,6 +145,10 @@ class engine {
   void count_step();
   void reschedule(bool can_go_on);
   int pick(bool can_go_on);
+  bool been_here(bool can_go_on);
+  [[noreturn]] void leave();  // ends the execution here
+  void places_matter();
+  void note(part p, memory::event what) noexcept;  // for H1 and H2 of visited.hpp
   void moved();  // the running thread changed something: spinners may look again
   bool shared(unsigned location);
   std::string schedule() const;
@@ -151,8 +167,10 @@ class engine {
   verdict result_;
   const char* mutant_ = nullptr;
 
+  visited visited_;
   std::vector<choice> path_;
   std::size_t position_ = 0;
+  std::size_t looked_at_ = 0;  // the position when the last point was looked up
   long point_ = 0;
   std::vector<std::pair<long, int>> script_;  // of a replay
   std::size_t script_position_ = 0;
@@ -166,14 +184,12 @@ class engine {
 
   std::vector<name_of_word> words_;  // by index
   std::vector<bool> shared_[threads_max];
-  bool learned_ = false;  // a shared word was met for the first time: start over
+  bool learned_ = false;      // a shared word was met for the first time: start over
+  bool with_places_ = false;  // learned, too: H5 of visited.hpp
   std::string label_;
   unsigned labelled_ = 0;
-  void** kept_ = nullptr;  // a bare array: operator delete fills it, and must not call itself
-  std::size_t kept_count_ = 0;
-  std::size_t kept_room_ = 0;
-  bool executing_ = false;
-  std::chrono::steady_clock::time_point started_;
+  execution_heap heap_;
+  std::clock_t started_ = 0;
 };
 
 }  // namespace weft::model

@@ -85,6 +85,17 @@ void heavy_fence() noexcept {
 void pause() noexcept {
   if (engine* e = engine::current()) e->pause();
 }
+const void* this_thread() noexcept {
+  static constexpr char places[threads_max] = {};
+  engine* e = engine::current();
+  return e ? &places[e->running()] : nullptr;
+}
+void* own(unsigned bytes) noexcept {
+  if (engine* e = engine::current()) return e->own(bytes);
+  static std::vector<std::uint64_t> outside;  // before and after: one thread
+  if (outside.empty()) outside.resize(bytes / sizeof(std::uint64_t) + 1);
+  return outside.data();
+}
 bool mutant(const char* id) noexcept {
   engine* e = engine::current();
   return e && e->mutant(id);
@@ -92,10 +103,12 @@ bool mutant(const char* id) noexcept {
 
 // Plain variables are no reason to switch threads: a race shows in the clocks whatever the order.
 unsigned create_plain() noexcept {
+  const checker_code here;
   engine* e = engine::current();
   return e ? e->plain_memory().create_plain(e->running()) : 0;
 }
 void destroy_plain(unsigned cell) noexcept {
+  const checker_code here;
   if (engine* e = engine::current()) e->plain_memory().destroy_plain(e->running(), cell);
 }
 void plain_read(unsigned cell) noexcept {
@@ -106,6 +119,13 @@ void plain_write(unsigned cell) noexcept {
 }
 
 }  // namespace hook
+
+void ghost_read() noexcept {
+  if (engine* e = engine::current()) e->ghost_read();
+}
+void ghost_write() noexcept {
+  if (engine* e = engine::current()) e->ghost_write();
+}
 
 }  // namespace weft::model
 
@@ -158,19 +178,20 @@ void futex_wake(atomic<std::uint32_t>& word, int n) noexcept {
 
 namespace {
 
+using weft::model::execution_heap;
+
 void* take(std::size_t bytes, std::size_t alignment) {
   if (bytes == 0) bytes = 1;
   void* p = alignment <= alignof(std::max_align_t)
                 ? std::malloc(bytes)
                 : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (!p) std::abort();
+  if (execution_heap::is_on) weft::model::engine::current()->heap().keep(p);
   return p;
 }
 
 void give(void* p) noexcept {
-  weft::model::engine* e = weft::model::engine::current();
-  if (p && e && e->keep_until_the_end(p)) return;
-  std::free(p);
+  if (!execution_heap::is_on) std::free(p);
 }
 
 }  // namespace

@@ -12,41 +12,14 @@
 
 namespace weft::model {
 
-std::vector<test>& registered() {
-  static std::vector<test> tests;
-  return tests;
-}
-
-// ---- world: the engine's face in a model ----------------------------------------------------
-
-void world::thread(std::string name, std::function<void()> f) {
-  engine::current()->add_thread(std::move(name), std::move(f));
-}
-void world::run() {
-  if (engine::current()->run_threads(true)) {
-    model::fail("deadlock: a thread sleeps for ever (a lost wake)");
-  }
-}
-int world::run_until_idle() { return engine::current()->run_threads(true); }
-void world::wind_down() {
-  if (engine::current()->run_threads(false)) {
-    model::fail("deadlock: a thread sleeps for ever on the way out (a lost wake)");
-  }
-}
-void world::check(bool holds, const char* otherwise) {
-  if (!holds) model::fail(otherwise);
-}
-void world::outcome(const std::string& text) { engine::current()->outcome(text); }
-bool world::mutant(const char* id) { return engine::current()->mutant(id); }
-void world::label(const char* text) { engine::current()->label(text); }
-void world::note(const std::string& text) { engine::current()->note(text); }
-
 namespace {
 
 struct settings {
   const char* filter = "";
   int bound = 0;  // 0: as the model says
-  double seconds = 120;
+  double seconds = 400;
+  bool skip_known = true;
+  bool outcomes = false;
   const char* mutant = nullptr;
   const char* replay = nullptr;
 };
@@ -70,6 +43,7 @@ limits limits_of(const test& t, const settings& s, int bound) {
   l.steps = t.steps_max;
   l.executions = t.executions_max;
   l.seconds = s.seconds;
+  l.skip_known = s.skip_known;
   return l;
 }
 
@@ -138,6 +112,9 @@ bool run_right(engine& e, const test& t, const settings& s, totals& sum) {
       return false;
     }
     row(t.name, bound, v, capped ? "ok, capped" : "ok, complete");
+    if (s.outcomes) {
+      for (const std::string& o : v.outcomes) std::printf("    outcome: %s\n", o.c_str());
+    }
     if (!outcomes_fit(t, v)) return false;
   }
   return true;
@@ -179,10 +156,15 @@ int replay(const test& t, const settings& s) {
 
 int usage() {
   std::printf(
-      "usage: %s [FILTER] [--bound N] [--seconds S] [--mutant ID] [--replay SCHEDULE] [--list]\n"
+      "usage: %s [FILTER] [--bound N] [--seconds S] [--mutant ID] [--replay SCHEDULE] "
+      "[--all-orders]\n"
+      "          [--outcomes] [--list]\n"
       "  FILTER             only models whose name contains it\n"
       "  --bound N          preemptions up to N, whatever the models say\n"
-      "  --seconds S        give up a search after S seconds (120)\n"
+      "  --seconds S        give up a search after S seconds of processor time (400)\n"
+      "  --all-orders       search also behind points where it has been: slower, to doubt the "
+      "checker\n"
+      "  --outcomes         show what was told to model.outcome()\n"
       "  --mutant ID        only this mutant, not the right code\n"
       "  --replay SCHEDULE  tell one execution step by step\n",
       program);
@@ -195,6 +177,10 @@ bool parse(int argc, char** argv, settings& s, bool& list) {
     const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
     if (a == "--list") {
       list = true;
+    } else if (a == "--all-orders") {
+      s.skip_known = false;
+    } else if (a == "--outcomes") {
+      s.outcomes = true;
     } else if (a.rfind("--", 0) != 0) {
       s.filter = argv[i];
     } else if (!value) {

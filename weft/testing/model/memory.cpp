@@ -14,6 +14,9 @@ static_assert(view::width % join_step == 0);
 constexpr std::size_t pool_block = 256;  // views
 constexpr std::int16_t clock_max = 32000;
 
+/// What joins a thread's history beside which write it reads, and before the events.
+enum did : unsigned { started = 1, created, destroyed, wrote, fenced, was_fenced, events };
+
 bool acquires(order o) noexcept {
   return o == order::acquire || o == order::acq_rel || o == order::seq_cst;
 }
@@ -75,6 +78,8 @@ void memory::reset(const std::vector<std::uint64_t>& statics) {
     l.generation = 0;
     l.alive = false;
   }
+  std::fill(past_, past_ + threads_max, fingerprint());
+  writes_ = ghosts_ = fingerprint();
   free_locations_.clear();
   location_count_ = 0;
   for (int i = 0; i < cell_count_; ++i) cells_[static_cast<std::size_t>(i)] = cell();
@@ -94,10 +99,15 @@ void memory::start(int child, int parent) {
   copy(views_[child].acquirable, views_[parent].known);
   views_[child].has_released = false;
   views_[child].known.clock(child) = 1;
+  if (knows(part::joins)) past_[child].add(past_[parent]);
+  past_[parent].add(did::started);
   tick(parent);
 }
 
-void memory::join(int t, int other) { join_all(views_[t].known, views_[other].known); }
+void memory::join(int t, int other) {
+  join_all(views_[t].known, views_[other].known);
+  if (knows(part::joins)) past_[t].add(past_[other]);
+}
 
 // ---- words ----------------------------------------------------------------------------------
 
@@ -121,7 +131,11 @@ unsigned memory::create(int t, std::uint64_t initial) {
   thread_views& v = views_[t];
   l.creator = t;
   l.created = v.known.clock(t);
-  l.messages.push_back({initial, nullptr});
+  past_[t].add(did::created);
+  l.messages.push_back({initial, nullptr, past_[t]});
+  l.writes = fingerprint();
+  writes_.add_in_any_order(l.writes);
+  written(l, past_[t]);
   v.known.place(index) = l.base;
   return static_cast<unsigned>(index) | l.generation << index_bits;
 }
@@ -158,6 +172,8 @@ void memory::destroy(int t, unsigned number) {
           "before");
     }
   }
+  past_[t].add(did::destroyed);
+  writes_.remove(l.writes);
   l.alive = false;
   l.base = static_cast<std::int16_t>(l.base + static_cast<std::int16_t>(l.messages.size()));
   l.messages.clear();
@@ -182,6 +198,7 @@ void memory::see(int t, location& l, int index, order o, int age) {
   const std::size_t k = l.messages.size() - 1 - static_cast<std::size_t>(age);
   const auto stamp = static_cast<std::int16_t>(l.base + static_cast<std::int16_t>(k));
   v.known.place(index) = std::max(v.known.place(index), stamp);
+  if (knows(part::reads)) past_[t].add(l.messages[k].id);
   if (const view* carries = l.messages[k].carries) {
     if (acquires(o)) {
       join_all(v.known, *carries);
@@ -211,7 +228,9 @@ void memory::append(int t, location& l, int index, std::uint64_t value, order o,
     if (sequence) join_all(*joined, *sequence);
     carries = joined;
   }
-  l.messages.push_back({value, carries});
+  past_[t].add(did::wrote);
+  l.messages.push_back({value, carries, past_[t]});
+  written(l, past_[t]);
   if (o == order::seq_cst) seq_cst_.place(index) = std::max(seq_cst_.place(index), stamp);
   if (releases(o)) tick(t);
 }
@@ -231,6 +250,8 @@ void memory::fence(int t, order o) {
   thread_views& v = views_[t];
   if (acquires(o)) join_all(v.known, v.acquirable);
   if (o == order::seq_cst) {
+    past_[t].add(did::fenced);
+    if (knows(part::fences)) past_[t].add(of_seq_cst());
     join_places(v.known, seq_cst_);
     join_places(seq_cst_, v.known);
   }
@@ -250,11 +271,69 @@ void memory::heavy_fence(int t, int thread_count) {
   for (int i = 1; i < thread_count; ++i) {
     if (i == t) continue;
     seq_cst_ = before;
+    const fingerprint past = past_[i];
+    past_[i].add(did::was_fenced);
     fence(i, order::seq_cst);
+    if (!knows(part::heavy_fences)) past_[i] = past;
     join_places(after, seq_cst_);
   }
   seq_cst_ = after;
   fence(t, order::seq_cst);
+}
+
+// ---- what was done so far --------------------------------------------------------------------
+
+void memory::note(int t, event what) noexcept {
+  past_[t].add(did::events + static_cast<unsigned>(what));
+}
+
+// All ghosts are one word to this: what happened to one of them is ordered with what happened to any.
+void memory::ghost_read(int t) noexcept {
+  if (knows(part::ghosts)) past_[t].add(ghosts_);
+}
+void memory::ghost_write(int t) noexcept {
+  if (!knows(part::ghosts)) return;
+  past_[t].add(did::wrote);
+  ghosts_.add(past_[t]);
+}
+
+void memory::written(location& l, const fingerprint& id) noexcept {
+  writes_.remove(l.writes);
+  if (knows(part::order_of_writes)) {
+    l.writes.add(id);
+  } else {
+    l.writes.add_in_any_order(id);
+  }
+  writes_.add_in_any_order(l.writes);
+}
+
+// Commutes: two threads may raise S at different words in either order.
+fingerprint memory::of_seq_cst() noexcept {
+  fingerprint all;
+  for (int i = 0; i < location_count_; ++i) {
+    const location& l = locations_[static_cast<std::size_t>(i)];
+    const int stamp = seq_cst_.place(i);
+    if (l.alive && stamp >= l.base) {
+      all.add_in_any_order(l.messages[static_cast<std::size_t>(stamp - l.base)].id);
+    }
+  }
+  return all;
+}
+
+// S is not in it: it is the join of what the threads have put there, and what each has put there follows
+// from its history, in which each fence has left what it met in S.
+fingerprint memory::so_far(int thread_count, bool places) noexcept {
+  fingerprint all = ghosts_;
+  all.add(writes_);
+  for (int t = 0; t < thread_count; ++t) all.add(past_[t]);
+  if (places && knows(part::places)) {
+    for (int i = 0; i < location_count_; ++i) {
+      const location& l = locations_[static_cast<std::size_t>(i)];
+      all.add(l.alive ? l.writes : fingerprint());
+    }
+    for (const int i : free_locations_) all.add(static_cast<unsigned>(i));
+  }
+  return all;
 }
 
 // ---- plain variables ------------------------------------------------------------------------

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "weft/base/atomic.hpp"
+#include "weft/testing/model/fingerprint.hpp"
 
 namespace weft::model {
 
@@ -87,6 +88,28 @@ class memory {
   /// False if the object that carries this number has been destroyed.
   bool alive(unsigned location) const noexcept;
 
+  // For fingerprints of points: see visited.hpp.
+
+  /// What joins a thread's history beside what it reads and writes.
+  enum class event : unsigned {
+    failed_for_nothing,
+    woke_for_nothing,
+    timed_out,
+    wakes,
+    steps_back
+  };
+  void note(int t, event what) noexcept;
+  const fingerprint& past(int t) const noexcept { return past_[t]; }
+  /// Thread t reads or writes a variable that only the model knows (ghost<T>).
+  void ghost_read(int t) noexcept;
+  void ghost_write(int t) noexcept;
+  /// The same for two executions if, and but for chance only if, what every thread has read and written
+  /// so far is the same, and so is the order of the writes of each word. Where the words lie is in
+  /// it if `places` says so.
+  fingerprint so_far(int thread_count, bool places) noexcept;
+  /// For the checker's own tests: parts that are left out.
+  void forget(unsigned parts) noexcept { forgets_ = parts; }
+
  private:
   // A location's number is its index and, above, how often the index was used before: an object
   // that outlived its atomic is recognised although the index has a new owner.
@@ -96,10 +119,12 @@ class memory {
   struct message {
     std::uint64_t value;
     const view* carries;  // null: nothing
+    fingerprint id;       // of this write: of all that its thread had done before
   };
   struct location {
     std::vector<message> messages;
     std::int16_t base = 1;  // the timestamp of messages[0]
+    fingerprint writes;     // of the messages, in their order
     unsigned generation = 0;
     bool alive = false;
     std::int16_t touched[threads_max];  // the clock of each thread's last access
@@ -125,7 +150,14 @@ class memory {
   void copy(view& to, const view& from) const noexcept;
   view* new_copy(const view& of);
   int in_use() const noexcept;
+  bool knows(part p) const noexcept { return (forgets_ & static_cast<unsigned>(p)) == 0; }
+  void written(location& l, const fingerprint& id) noexcept;
+  fingerprint of_seq_cst() noexcept;
 
+  fingerprint past_[threads_max];  // of what each thread has done and read
+  fingerprint writes_;             // of the words that are alive: each one's in their order
+  fingerprint ghosts_;
+  unsigned forgets_ = 0;
   thread_views views_[threads_max];
   view seq_cst_;
   std::vector<location> locations_;

@@ -29,14 +29,20 @@
 // Too many executions? Fewer threads and operations; stale_max(1) and spurious_max(0) where another
 //   model covers them; bound_max(2). The mutants show what the smaller search still sees.
 // Rules: the body must do the same for the same choices (no clocks, addresses, random numbers), and
-//   must not keep state in a function's statics. Threads are fibers: no thread_local, no real wait.
+//   must not keep state in a function's statics. Threads are fibers: no thread_local (weft's own is one a
+//   fiber), no real wait. An execution may be left in the middle: destructors do not run then, and the
+//   memory comes back. A thread's function captures references.
+//   What a variable that is neither atomic nor plain<T> holds must follow from what its thread has read,
+//   as in plain C++ without a race: each thread writes its own and the body reads them when all have
+//   ended, or all only count up. One that a thread notes in and another one looks at meanwhile is a
+//   ghost<T>: the search skips what differs only in the order of steps that do not touch each other.
 //   WEFT_ASSERT, races, uses after the lifetime, lost wakes and livelocks are found without asking.
 //   A spin loop must call cpu_pause() (or spin_wait_yield()).
 // The platform here: os::futex_wait and futex_wake (a wait may end for nothing, and one with a
 //   deadline may time out: spurious_max times an execution), os::heavy_fence, spin_wait_yield.
 // The build: each *_model.cpp is an executable; a line `// model-sources: weft/x/y.cpp` among its
 //   first adds sources. It takes [FILTER] [--bound N] [--seconds S] [--mutant ID]
-//   [--replay SCHEDULE] [--list]; a failure prints the line that replays it.
+//   [--replay SCHEDULE] [--all-orders] [--outcomes] [--list]; a failure prints the line that replays it.
 // What the memory model leaves out is stated in memory.hpp and pinned down by litmus_model.cpp.
 #pragma once
 
@@ -72,6 +78,29 @@ class world {
   void label(const char* text);
   /// A line in the trace.
   void note(const std::string& text);
+};
+
+void ghost_read() noexcept;
+void ghost_write() noexcept;
+
+/// A variable that the code under test knows nothing of: what a model notes in one thread and looks at in
+/// another one while both run. Each sees what was done last, no access is ordered by it, and none is a
+/// reason to switch threads.
+template <class T>
+class ghost {
+ public:
+  explicit ghost(T initial) noexcept : value_(initial) {}
+  T get() const noexcept {
+    ghost_read();
+    return value_;
+  }
+  void set(T v) noexcept {
+    ghost_write();
+    value_ = v;
+  }
+
+ private:
+  T value_;
 };
 
 struct test {
