@@ -134,8 +134,7 @@ WEFT_MODEL_TEST(channel, messages_stay_in_order, model::reaches("waited"), no_sp
   model.run();
 }
 
-WEFT_MODEL_TEST(channel, two_senders_one_receiver_lose_nothing,
-                model::bound_max(2, "three threads"), no_spurious) {
+WEFT_MODEL_TEST(channel, two_senders_one_receiver_lose_nothing, no_spurious) {
   job_thread jobs[3];
   traffic t(model, 1);
   for (int i = 0; i < 2; ++i) {
@@ -176,17 +175,15 @@ WEFT_MODEL_TEST(channel, stop_is_not_lost, model::kills("line.asked.ignored"),
 
 WEFT_MODEL_TEST(channel, stopped_receiver_eats_nothing,
                 model::kills("line.taken.stopped_too", "line.done.reported_as_stopped"),
-                model::reaches("stopped", "stopped before"), model::bound_max(2, "three threads"),
-                no_spurious) {
+                model::reaches("stopped", "stopped before"), no_spurious) {
   conserves(model, 1, false);
 }
 WEFT_MODEL_TEST(channel, stopped_partner_of_a_rendezvous_took_no_part,
-                model::kills("line.taken.still_in_line", "line.taken.stopped_too"),
-                model::bound_max(2, "three threads"), no_spurious) {
+                model::kills("line.taken.still_in_line", "line.taken.stopped_too"), no_spurious) {
   conserves(model, 0, false);
 }
 WEFT_MODEL_TEST(channel, stopped_sender_has_sent_nothing, model::kills("line.taken.stopped_too"),
-                model::bound_max(2, "three threads"), no_spurious) {
+                no_spurious) {
   conserves(model, 0, true);
 }
 
@@ -217,7 +214,7 @@ WEFT_MODEL_TEST(channel, closing_gives_the_value_back_to_who_waits,
 }
 
 WEFT_MODEL_TEST(channel, closing_meets_a_stop, model::kills("line.taken.stopped_too"),
-                model::bound_max(2, "three threads"), no_spurious) {
+                no_spurious) {
   job_thread a;
   traffic t(model, 0);
   model.thread("receiver", [&] { model.check(t.recv(a) != end::ok, "there is no message"); });
@@ -228,8 +225,7 @@ WEFT_MODEL_TEST(channel, closing_meets_a_stop, model::kills("line.taken.stopped_
 
 /// Sides and copies go in any order; the last one frees what the others have written.
 WEFT_MODEL_TEST(channel, last_handle_frees_it,
-                model::kills("channel.leave.relaxed", "channel.sender.relaxed"),
-                model::bound_max(2, "three threads"), no_spurious) {
+                model::kills("channel.leave.relaxed", "channel.sender.relaxed"), no_spurious) {
   auto ends = std::make_unique<channel_ends<message>>(weft::channel<message>(2));
   auto second = std::make_unique<sender<message>>(ends->sender);
   model.thread("one sender", [&] {
@@ -245,7 +241,7 @@ WEFT_MODEL_TEST(channel, last_handle_frees_it,
 }
 
 WEFT_MODEL_TEST(channel, last_receiver_frees_it_too, model::kills("channel.receiver.relaxed"),
-                model::bound_max(2, "three threads"), no_spurious) {
+                no_spurious) {
   auto ends = std::make_unique<channel_ends<message>>(weft::channel<message>(2));
   auto second = std::make_unique<receiver<message>>(ends->receiver);
   model.thread("sender", [&] { const sender<message> gone = std::move(ends->sender); });

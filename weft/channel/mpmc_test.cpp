@@ -305,7 +305,7 @@ TEST_F(channel_test, shielded_job_goes_on_although_it_is_stopped) {
     const auto got = co_await out.recv();   // waits, and is stopped meanwhile
     const auto sent = co_await in.send(5);  // knows it
     const auto back = co_await out.recv();
-    co_return sent&& got&& back ? *got * 10 + *back : 0;
+    co_return (sent && got && back) ? *got * 10 + *back : 0;
   };
   auto a = start(executor, echo, std::ref(to), std::ref(from));
   executor.run_until_idle();

@@ -39,6 +39,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/channel/message_ring.hpp"
 #include "weft/channel/news.hpp"
+#include "weft/task/ready_look.hpp"
 #include "weft/task/task.hpp"
 
 namespace weft {
@@ -395,6 +396,7 @@ class watch_receiver {
   /// It is a task: only in a coroutine of weft, and the receiver stays where it is meanwhile.
   template <class P>
   task<std::optional<watch_ref<T>>> wait_for(P pred) WEFT_LIFETIMEBOUND {
+    co_await detail::ready_look("watch");
     for (;;) {
       {
         watch_ref<T> newest = borrow_and_see();

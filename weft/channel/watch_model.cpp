@@ -64,6 +64,35 @@ WEFT_MODEL_TEST(watch, last_value_is_seen_before_the_end,
   model.run();
 }
 
+/// However many versions a receiver passes over: what it sees only grows, and it sees the last one.
+WEFT_MODEL_TEST(watch, two_receivers_of_three_versions_see_the_last,
+                model::kills("news.drop_sender.wakes_nobody"),
+                model::reaches("all of them", "not all"),
+                model::stale_max(1, "all is under the lock of news"), no_spurious) {
+  job_thread jobs[2];
+  auto ends = std::make_optional(watch(0));
+  std::optional<watch_receiver<int>> receivers[2] = {ends->receiver, ends->receiver};
+  int last[2] = {0, 0};
+  model.thread("sender", [&] {
+    const auto to = std::move(ends->sender);
+    for (int i = 1; i <= 3; ++i) to.send(i);
+  });
+  for (int i = 0; i < 2; ++i) {
+    model.thread("receiver", [&, i] {
+      int seen = 0;
+      while (change_of(model, jobs[i], *receivers[i]) == end::changed) {
+        const int now = *receivers[i]->borrow_and_see();
+        model.check(now > last[i], "a change without a newer version");
+        last[i] = now;
+        ++seen;
+      }
+      model.outcome(seen == 3 ? "all of them" : "not all");
+    });
+  }
+  model.run();
+  model.check(last[0] == 3 && last[1] == 3, "the last version was not seen before the end");
+}
+
 WEFT_MODEL_TEST(watch, lent_version_stays_as_it_is, model::kills("watch.publish.sees_no_pin"),
                 no_spurious) {
   auto ends = watch(0);

@@ -11,13 +11,14 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/time.hpp"
 #include "weft/os/futex.hpp"
-#include "weft/runtime/panic.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/panic.hpp"
 #include "weft/task/stop_watch.hpp"
 
 namespace weft::detail {
 
 thread_executor::~thread_executor() {
+  alive_.end();
   WEFT_ASSERT(jobs_.left() == 0, "a thread's executor ended with jobs alive");
 }
 

@@ -12,6 +12,7 @@
 #include "weft/base/spin_lock.hpp"
 #include "weft/runtime/registry.hpp"
 #include "weft/task/join_handle.hpp"
+#include "weft/task/live_home.hpp"
 
 namespace weft {
 
@@ -30,6 +31,7 @@ class thread_executor final : public scheduler {
   bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override;
   /// There is no runtime whose options could say otherwise: it says which job, and aborts.
   void panicked(job& ended, std::exception_ptr error) noexcept override;
+  std::uintptr_t number() noexcept override { return alive_.number(); }
   /// Runs what is ready, sleeping between, until `awaited` has ended; then stops what is left, and
   /// runs until all of it has ended, too.
   void run_until(join_state& awaited) noexcept;
@@ -40,6 +42,7 @@ class thread_executor final : public scheduler {
   intrusive_queue<job, &job::next> ready_;  // under lock_
   atomic<std::uint32_t> arrivals_{0};       // counts pushes: the word to sleep on
   registry jobs_{1, false};                 // by this thread only
+  live_home alive_{*this};
 };
 
 }  // namespace detail
@@ -51,8 +54,7 @@ auto block_on(A&& awaitable) -> await_result_t<std::remove_reference_t<A>&&> {
   using T = await_result_t<std::remove_reference_t<A>&&>;
   detail::assert_not_a_worker();
   detail::thread_executor executor;
-  auto& job = make_awaiting_job(executor, awaitable);
-  job.set_name("block_on");
+  auto& job = make_awaiting_job<detail::awaits_for::block_on>(executor, awaitable);
   join_handle<T> handle(job);
   launch(job);
   executor.run_until(job.join);

@@ -1,22 +1,40 @@
 #include "weft/runtime/blocking.hpp"
 
 #include "weft/base/assert.hpp"
+#include "weft/base/atomic.hpp"
 #include "weft/base/result.hpp"
-#include "weft/runtime/core.hpp"
-#include "weft/runtime/worker.hpp"
+#include "weft/runtime/blocking_pool.hpp"
 
 namespace weft::detail {
 
+namespace {
+
+/// The text takes memory, too.
+std::exception_ptr said(std::error_code code, const char* what) noexcept {
+  try {
+    return std::make_exception_ptr(error(code, what));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+}  // namespace
+
 std::coroutine_handle<> blocking_work::start(promise_base& waiter) noexcept {
-  worker* const w = current_worker();
-  WEFT_ASSERT(w != nullptr, "spawn_blocking needs a runtime; use weft::run or runtime::block_on");
-  pool_ = &w->core().blocking();
+  WEFT_ASSERT(pool_ == nullptr,
+              "what spawn_blocking() gave was awaited twice; it is one call, so make another one");
+  pool_ = &blocking_pool::of_caller();
   if (waiter.owner()->arm(*this, waiter) == job::arm_result::stopped) return unwind(waiter);
   if (class_ != nullptr) {
     switch (class_->enter(*this)) {
       case blocking_class::entered::let_in:
         break;
       case blocking_class::entered::in_line:  // may have ended already: touch nothing
+        return std::noop_coroutine();
+      case blocking_class::entered::refused:
+        refuse(said(std::make_error_code(std::errc::resource_unavailable_try_again),
+                    "spawn_blocking: as many wait for a place in its blocking_class as may"));
+        finish(false);
         return std::noop_coroutine();
       case blocking_class::entered::withdrawn:
         finish(true);
@@ -31,10 +49,9 @@ std::coroutine_handle<> blocking_work::start(promise_base& waiter) noexcept {
 blocking_work* blocking_work::try_go_in(bool from_outside) noexcept {
   const auto answer = pool_->submit(*this, from_outside);
   if (answer == blocking_pool::accepted::queued) return nullptr;
-  blocking_work* const next = leave_class();
+  blocking_work* const next = WEFT_MUTATE("blocking.not_taken.keeps_place", leave_class(), nullptr);
   if (!answer) {
-    refuse(std::make_exception_ptr(
-        error(answer.error(), "spawn_blocking: no thread could be started, and there is none")));
+    refuse(said(answer.error(), "spawn_blocking: no thread could be started, and there is none"));
   }
   finish(answer == blocking_pool::accepted::withdrawn);
   return next;
@@ -51,14 +68,19 @@ void blocking_work::withdraw() noexcept {
         return finish(true);
       case blocking_class::withdrawal::not_yet_seen:
         return;  // enter() will say so
+      case blocking_class::withdrawal::over:
+        return;  // start() is about to finish it, or has
       case blocking_class::withdrawal::was_let_in:
         break;
     }
   }
   if (!pool_->withdraw(*this)) return;
+  if (WEFT_MUTATE("blocking.withdraw.keeps_place", false, true)) return finish(true);
   blocking_work* const next = leave_class();
   finish(true);
-  if (next != nullptr) next->go_in();
+  if (next != nullptr && !WEFT_MUTATE("blocking.withdraw.forgets_next", false, true)) {
+    next->go_in();
+  }
 }
 
 }  // namespace weft::detail

@@ -6,11 +6,13 @@
 // Of a kind that is slow, or that somebody else can only take so much of, there should be a
 // blocking_class: so many at a time, the others wait, and the pool has threads for the rest.
 //
-//   Lifetimes  function and arguments live in the awaiting frame; nothing is allocated
+//   Lifetimes  function and arguments live in the awaiting frame; nothing is allocated. It is one call:
+//              awaited again, also after a wait that was stopped, it ends the program with a message
 //   Errors     an exception is rethrown to whoever awaits. A thread that the system refuses is no
 //              error while the pool has another one: the work waits for that. While there is none at
 //              all the work is not begun, and weft::error is thrown, whose code compares equal to
-//              std::errc::resource_unavailable_try_again (or not_enough_memory)
+//              std::errc::resource_unavailable_try_again (or not_enough_memory). The same where its
+//              class has as many in line as may wait
 //   Cancel     while in line, for a place of its class, too: lossless, the work never starts. Once
 //              started: must finish, the stop is delivered when it has ended, if its result is not
 #pragma once
@@ -45,7 +47,7 @@ class blocking_work : public operation, public list_hook<blocking_tag> {
   virtual void refuse(std::exception_ptr why) noexcept = 0;
 
   // The class's, under its lock.
-  enum class stands : unsigned char { outside, in_line, let_in, withdrawn };
+  enum class stands : unsigned char { outside, in_line, let_in, refused, withdrawn };
   stands standing = stands::outside;
   /// Gives the place in its class up, before it ends: to the one that it returns, if any.
   [[nodiscard]] blocking_work* leave_class() noexcept {

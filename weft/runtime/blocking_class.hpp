@@ -5,12 +5,17 @@
 //   weft::blocking_class lookups({.name = "dns", .at_most = 4});
 //   const auto found = co_await weft::spawn_blocking(lookups, look_up, host);  // the fifth waits
 //
+//   weft::blocking_class reports({.at_most = 2, .waiting_max = 20});  // the 23rd is refused at once
+//
 //   Fairness  FIFO. When work ends its place goes to the first in line, which nobody can pass
 //   Threads   any; it may be shared by several runtimes
 //   Cost      two short locked sections for each work. The thread whose work ended goes on with the next
 //             one of its runtime, no worker has a part in that
+//   Errors    beyond waiting_max: weft::error out of the spawn_blocking(), whose code compares equal to
+//             std::errc::resource_unavailable_try_again; the work has not begun
 //   Cancel    a stopped one that waits has had no effect, and gives up its place in line
-//   Memory    48 bytes; no allocation per wait, so the line needs no limit of its own
+//   Memory    48 bytes; no allocation per wait: what waits are the tasks that brought it. Where those
+//             come without end (a server's requests), waiting_max turns away who would wait too long
 //   Lifetime  it outlives each spawn_blocking() that names it, else the program ends with a message
 #pragma once
 
@@ -30,6 +35,9 @@ struct blocking_class_options {
   /// So many run, or wait for nothing but a thread. At least 1; more than
   /// runtime_options::max_blocking_threads never run at once in one runtime.
   unsigned at_most = 1;
+  static constexpr unsigned no_bound = ~0u;
+  /// So many wait for a place; who comes then is refused. 0: nobody waits.
+  unsigned waiting_max = no_bound;
 };
 
 class blocking_class {
@@ -43,6 +51,7 @@ class blocking_class {
 
   const char* name() const noexcept { return name_; }
   unsigned at_most() const noexcept { return at_most_; }
+  unsigned waiting_max() const noexcept { return waiting_max_; }
   /// How many have a place: at most at_most(). Like waiting(), a moment's truth, for listings and for
   /// who would rather turn a request away than wait.
   unsigned running() const noexcept;
@@ -51,15 +60,16 @@ class blocking_class {
 
  private:
   friend class detail::blocking_work;
-  enum class entered : unsigned char { let_in, in_line, withdrawn };
+  enum class entered : unsigned char { let_in, in_line, refused, withdrawn };
   [[nodiscard]] entered enter(detail::blocking_work& work) noexcept;
-  enum class withdrawal : unsigned char { out_of_line, not_yet_seen, was_let_in };
+  enum class withdrawal : unsigned char { out_of_line, not_yet_seen, was_let_in, over };
   [[nodiscard]] withdrawal withdraw(detail::blocking_work& work) noexcept;
   /// Work that was let in has ended, or will not begin: who has its place now, or nullptr.
   [[nodiscard]] detail::blocking_work* leave() noexcept;
 
   const char* const name_;
   const unsigned at_most_;
+  const unsigned waiting_max_;
   mutable spin_lock lock_;  // guards what follows, and each work's standing
   unsigned running_ = 0;
   unsigned waiting_ = 0;

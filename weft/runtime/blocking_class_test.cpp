@@ -177,6 +177,49 @@ TEST_F(blocking_classes, an_exception_and_a_stop_while_it_runs_free_the_place) {
   EXPECT_EQ(kind.running(), 0u);
 }
 
+/// Its code where it was refused; else none.
+task<std::error_code> try_note(blocking_class& kind, std::string& trace, char name) {
+  try {
+    co_await note(kind, trace, name);
+  } catch (const error& e) {
+    co_return e.code();
+  }
+  co_return std::error_code();
+}
+
+TEST_F(blocking_classes, who_would_make_the_line_too_long_is_refused_at_once) {
+  blocking_class kind({.at_most = 1, .waiting_max = 2});
+  EXPECT_EQ(kind.waiting_max(), 2u);
+  auto held = rt.spawn(hold, std::ref(kind), std::ref(begun), std::ref(end));
+  begun.pass();
+  auto a = next(kind, 'a'), b = next(kind, 'b');
+  const std::error_code refused = rt.block_on(try_note(kind, trace, 'x'));
+  EXPECT_EQ(refused, std::errc::resource_unavailable_try_again);
+  EXPECT_EQ(kind.waiting(), 2u);
+  b.stop();  // its place in line is free again
+  EXPECT_TRUE(rt.block_on(was_stopped(b)));
+  auto c = next(kind, 'c');
+  end.open();
+  rt.block_on(held);
+  rt.block_on(a);
+  rt.block_on(c);
+  EXPECT_EQ(trace, "ac");
+  EXPECT_EQ(rt.block_on(try_note(kind, trace, 'd')), std::error_code());
+  EXPECT_EQ(trace, "acd");
+  EXPECT_EQ(kind.running(), 0u);
+}
+
+TEST_F(blocking_classes, where_nobody_may_wait_a_place_is_taken_or_refused) {
+  blocking_class kind({.at_most = 1, .waiting_max = 0});
+  auto held = rt.spawn(hold, std::ref(kind), std::ref(begun), std::ref(end));
+  begun.pass();
+  EXPECT_EQ(rt.block_on(try_note(kind, trace, 'x')), std::errc::resource_unavailable_try_again);
+  end.open();
+  rt.block_on(held);
+  EXPECT_EQ(rt.block_on(try_note(kind, trace, 'y')), std::error_code());
+  EXPECT_EQ(trace, "y");
+}
+
 TEST_F(blocking_classes, a_job_that_was_stopped_before_takes_no_place) {
   blocking_class kind({.at_most = 1});
   auto stopped = rt.spawn([&]() -> task<> {

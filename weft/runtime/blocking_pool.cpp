@@ -6,7 +6,11 @@
 #include "weft/base/assert.hpp"
 #include "weft/os/clock.hpp"
 #include "weft/os/thread.hpp"
+#include "weft/runtime/placement.hpp"
+#if !WEFT_MODEL
 #include "weft/runtime/core.hpp"
+#include "weft/runtime/worker.hpp"
+#endif
 
 namespace weft::detail {
 namespace {
@@ -15,9 +19,11 @@ namespace {
 constexpr std::chrono::hours keep_alive_max{365 * 24};
 constexpr std::int64_t look_out_ns = 10'000;  // as long as a wake takes
 
+constinit thread_local const blocking_pool* serving = nullptr;
+
 /// It is held for a moment only, and the other side of a trip there and back often has it just now.
-void lock_soon(std::unique_lock<std::mutex>& lock) {
-  constexpr int tries_max = 100;
+void lock_soon(std::unique_lock<pool_mutex>& lock) {
+  constexpr int tries_max = WEFT_MODEL ? 1 : 100;
   for (int i = 0; i < tries_max; ++i) {
     if (lock.try_lock()) return;
     cpu_pause();
@@ -46,6 +52,16 @@ blocking_pool::~blocking_pool() {
   for (member& m : ended_) m.thread.join();
 }
 
+#if !WEFT_MODEL  // it has no workers
+blocking_pool& blocking_pool::of_caller() noexcept {
+  worker* const w = current_worker();
+  WEFT_ASSERT(w != nullptr, "spawn_blocking needs a runtime; use weft::run or runtime::block_on");
+  return w->core().blocking();
+}
+#endif
+
+bool blocking_pool::runs_caller() const noexcept { return serving == this; }
+
 void blocking_pool::line_up(blocking_work& work) noexcept {
   work.phase = blocking_work::state::waiting;
   line_.push_back(work);
@@ -57,7 +73,9 @@ result<blocking_pool::accepted> blocking_pool::submit(blocking_work& work,
   std::unique_lock lock(mutex_, std::defer_lock);
   lock_soon(lock);
   if (work.phase == blocking_work::state::withdrawn) return accepted::withdrawn;
-  if (free_ <= waiting_ && threads_ < threads_max_) {
+  const bool too_few =
+      WEFT_MUTATE("blocking_pool.submit.starts_too_few", free_ <= waiting_, free_ < waiting_);
+  if (too_few && threads_ < threads_max_) {
     const result<void> started = start_thread();
     // Refused: the work stands in line for the threads there are; each looks there before it ends.
     if (!started && threads_ == 0) return std::unexpected(started.error());
@@ -67,7 +85,7 @@ result<blocking_pool::accepted> blocking_pool::submit(blocking_work& work,
     if (!from_outside) lock.unlock();  // else that is the last access
     submissions_.fetch_add(1, order::relaxed);
   } else if (free_ >= waiting_) {
-    work_came_.notify_one();
+    if (!WEFT_MUTATE("blocking_pool.submit.wakes_nobody", false, true)) work_came_.notify_one();
   } else if (!from_outside) {
     join_ended(lock);
   }
@@ -82,7 +100,9 @@ bool blocking_pool::withdraw(blocking_work& work) noexcept {
   }
   if (work.phase != blocking_work::state::waiting) return false;
   work.phase = blocking_work::state::withdrawn;
-  static_cast<list_hook<blocking_tag>&>(work).unlink();
+  if (!WEFT_MUTATE("blocking_pool.withdraw.stays_in_line", false, true)) {
+    static_cast<list_hook<blocking_tag>&>(work).unlink();
+  }
   --waiting_;
   return true;
 }
@@ -104,7 +124,7 @@ result<void> blocking_pool::start_thread() noexcept {
 }
 
 /// Those that have nothing left to do but return.
-void blocking_pool::join_ended(std::unique_lock<std::mutex>& held) noexcept {
+void blocking_pool::join_ended(std::unique_lock<pool_mutex>& held) noexcept {
   if (ended_.empty()) return;
   members ended;
   ended.swap(ended_);
@@ -115,6 +135,7 @@ void blocking_pool::join_ended(std::unique_lock<std::mutex>& held) noexcept {
 void blocking_pool::thread_main(void* raw) {
   auto& self = *static_cast<member*>(raw);
   if (self.pool.places_ != nullptr) self.pool.places_->settle_helper();
+  serving = &self.pool;
   self.pool.serve(self);
 }
 
@@ -149,12 +170,12 @@ void blocking_pool::serve(member& self) {
     }
   }
   --threads_;
-  thread_ended_.notify_all();
+  if (!WEFT_MUTATE("blocking_pool.end.tells_nobody", false, true)) thread_ended_.notify_all();
 }
 
 /// `next` has the place of work that has ended here. Its thread is about to be free, and stands for it:
 /// nobody has to be woken, or started.
-void blocking_pool::follow(blocking_work& next, std::unique_lock<std::mutex>& held) noexcept {
+void blocking_pool::follow(blocking_work& next, std::unique_lock<pool_mutex>& held) noexcept {
   if (next.pool() == this && next.phase == blocking_work::state::unseen) return line_up(next);
   held.unlock();
   next.go_in();
@@ -162,7 +183,7 @@ void blocking_pool::follow(blocking_work& next, std::unique_lock<std::mutex>& he
 }
 
 /// Returns when there may be work, or after a moment. What it missed, the caller sees under the lock.
-void blocking_pool::look_out(std::unique_lock<std::mutex>& held) {
+void blocking_pool::look_out(std::unique_lock<pool_mutex>& held) {
   if (ending_ || !line_.empty()) return;
   looking_out_ = true;
   const unsigned seen = submissions_.load(order::relaxed);

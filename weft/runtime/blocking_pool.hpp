@@ -8,9 +8,7 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <list>
-#include <mutex>
 #include <string>
 
 #include "weft/base/atomic.hpp"
@@ -18,6 +16,7 @@
 #include "weft/base/result.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/runtime/blocking.hpp"
+#include "weft/runtime/pool_lock.hpp"
 
 namespace weft::detail {
 
@@ -32,6 +31,10 @@ class blocking_pool {
   ~blocking_pool();  // No work may be left.
 
   enum class accepted : unsigned char { queued, withdrawn };
+  /// That of the runtime whose worker calls, which must be one.
+  static blocking_pool& of_caller() noexcept;
+  /// The calling thread is one of its own, inside of work.
+  bool runs_caller() const noexcept;
   /// Puts `work` in line. withdrawn: a stop came before; it is not in line. `from_outside`: the calling
   /// thread is none of this runtime's, which may be gone as soon as the work has run.
   ///
@@ -54,11 +57,11 @@ class blocking_pool {
   using members = std::list<member>;
   static void thread_main(void* member);
   void serve(member& self);
-  void look_out(std::unique_lock<std::mutex>& held);
+  void look_out(std::unique_lock<pool_mutex>& held);
   void line_up(blocking_work& work) noexcept;
-  void follow(blocking_work& next, std::unique_lock<std::mutex>& held) noexcept;
+  void follow(blocking_work& next, std::unique_lock<pool_mutex>& held) noexcept;
   [[nodiscard]] result<void> start_thread() noexcept;
-  void join_ended(std::unique_lock<std::mutex>& held) noexcept;
+  void join_ended(std::unique_lock<pool_mutex>& held) noexcept;
 
   const std::string name_;
   const unsigned threads_max_;
@@ -66,9 +69,9 @@ class blocking_pool {
   const placement* const places_;
   const bool may_spin_;
   atomic<unsigned> submissions_{0};  // counted after the lock is free again, so a hint only
-  mutable std::mutex mutex_;
-  std::condition_variable work_came_;
-  std::condition_variable thread_ended_;
+  mutable pool_mutex mutex_;
+  pool_condition work_came_;
+  pool_condition thread_ended_;
   intrusive_list<blocking_work, blocking_tag> line_;  // under mutex_, as all below
   unsigned waiting_ = 0;
   unsigned threads_ = 0;

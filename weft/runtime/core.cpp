@@ -10,9 +10,9 @@
 #include "weft/os/clock.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
-#include "weft/runtime/panic.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/panic.hpp"
 #include "weft/task/stop_watch.hpp"
 
 namespace weft::detail {
@@ -38,6 +38,11 @@ std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver k
   std::vector<std::unique_ptr<io::driver>> made;
   std::string_view first_why;
   bool mixed = false;
+  const auto kind_of = [](std::string_view name) {
+    return name == "poll" ? driver::poll : name == "epoll" ? driver::epoll : driver::io_uring;
+  };
+  // In the order in which `automatic` falls back: who had to fall back can do with less.
+  const auto rank = [](driver d) { return d == driver::poll ? 2 : d == driver::io_uring ? 1 : 0; };
   while (made.size() < count) {
     auto next = env.make_driver(kind, &why);
     if (!next) {
@@ -47,9 +52,12 @@ std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver k
       if (!mixed) first_why = why;
     } else if ((*next)->name() != made.front()->name()) {
       WEFT_ASSERT(kind == driver::automatic, "drivers of one kind have different names");
-      if ((*next)->name() == "epoll") first_why = why;
+      const driver first = kind_of(made.front()->name());
+      const driver other = kind_of((*next)->name());
+      const bool falls_back = rank(other) > rank(first);
+      if (falls_back) first_why = why;
       mixed = true;
-      kind = driver::epoll;  // the one that needs least
+      kind = falls_back ? other : first;
       next->reset();
       made.clear();
       continue;
@@ -64,7 +72,9 @@ std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver k
 os::poll_set make_doorbell(const io::driver& driver) {
   constexpr const char* what = "the descriptor of a guest runtime could not be made";
   if (driver.descriptor() < 0) {
-    throw error(std::make_error_code(std::errc::not_supported), what);
+    throw error(std::make_error_code(std::errc::not_supported),
+                "scheduling::guest needs a driver that another loop can poll, io_uring or epoll; poll "
+                "has no descriptor of its own");
   }
   auto made = os::poll_set::make();
   if (!made) throw error(made.error(), what);
@@ -116,8 +126,16 @@ runtime_core::~runtime_core() {
   // Every job is stopped and awaited: their frames hold references into the world that is ending.
   for (std::int64_t grace = first_report_ns; !shutdown(grace);) {
   }
+  alive_.end();  // no job is left to fail; handles may be
   end_workers();
   while (injecting_.load(order::acquire) != 0) os::yield_thread();  // P2
+}
+
+void runtime_core::assert_not_forked() const noexcept {
+  WEFT_ASSERT(
+      os::fork_generation() == made_in_,
+      "a child of fork() uses its parent's runtime, whose threads it does not have; exec or _exit "
+      "there, or make a runtime of its own (exit() destroys static objects: call _exit)");
 }
 
 void runtime_core::end_workers() noexcept {
@@ -299,8 +317,8 @@ void runtime_core::report_alive() noexcept {
                static_cast<unsigned long long>(jobs_.left()));
   jobs_.each([&lines](job& j) {
     if (++lines > lines_max) return;
-    std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id), j.name(),
-                 j.waiting_in() != nullptr ? "is suspended" : "is running or ready");
+    std::fprintf(stderr, "weft:   job %llu '%s' %s\n", static_cast<unsigned long long>(j.id()),
+                 j.name(), j.waiting_in() != nullptr ? "is suspended" : "is running or ready");
   });
   if (lines > lines_max) std::fprintf(stderr, "weft:   and %d more\n", lines - lines_max);
 }

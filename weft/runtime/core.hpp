@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/os/fork.hpp"
 #include "weft/os/poll_set.hpp"
 #include "weft/os/thread.hpp"
 #include "weft/queue/idle.hpp"
@@ -34,6 +35,7 @@
 #include "weft/runtime/processor.hpp"
 #include "weft/runtime/registry.hpp"
 #include "weft/runtime/seat.hpp"
+#include "weft/task/live_home.hpp"
 
 namespace weft::detail {
 
@@ -50,12 +52,16 @@ class runtime_core final : public scheduler {
   void launch(job& made) noexcept override;
   bool retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept override;
   void panicked(job& ended, std::exception_ptr error) noexcept override;
+  std::uintptr_t number() noexcept override { return alive_.number(); }
   timer_set& timers() noexcept override;
   std::int64_t now_ns() noexcept override { return env_.now_ns(); }
 
   result<void> shutdown(std::int64_t grace_ns);
   metrics_snapshot metrics() const;
   blocking_pool& blocking() noexcept { return blocking_; }
+  /// Ends the program, with a message, in a child of fork(): it has none of the threads, and shares the
+  /// drivers' descriptors with its parent.
+  void assert_not_forked() const noexcept;
 
   /// The worker has no thread: whoever waits drives.
   bool is_driven() const noexcept { return driven_; }
@@ -90,6 +96,7 @@ class runtime_core final : public scheduler {
   void tell_shutdown() noexcept;
   bool drive_to_the_end(std::int64_t grace_ns) noexcept;
 
+  const std::uint32_t made_in_ = os::fork_generation();
   const runtime_options options_;
   const bool driven_;
   const std::string name_;
@@ -113,7 +120,8 @@ class runtime_core final : public scheduler {
   const bool steals_;    // there is somebody to steal from, and one may
   const bool may_spin_;  // more than one core to run on
   registry jobs_;
-  atomic<bool> ended_{false};     // workers leave their loops
+  live_home alive_{*this};
+  atomic<bool> ended_{false};  // workers leave their loops
   std::mutex shutdown_mutex_;
   std::condition_variable job_ended_;
   blocking_pool blocking_;

@@ -198,7 +198,7 @@ TEST_P(current_thread_on, is_left_with_io_in_flight_and_taken_up_by_another_thre
     const auto sent = co_await client.write_all(net::test::bytes_of("hello"));
     const bool came = co_await server;
     client = net::tcp_stream();
-    co_return came&& sent.has_value();
+    co_return (came && sent.has_value());
   };
   EXPECT_TRUE(rt.block_on(send()));
 }
@@ -392,7 +392,7 @@ TEST(current_thread_death_test, run_ready_is_for_guests) {
   EXPECT_DEATH(static_cast<void>(runtime(here).poll_handle()), "for scheduling::guest");
 }
 
-INSTANTIATE_TEST_SUITE_P(drivers, current_thread_on, net::test::both_drivers,
+INSTANTIATE_TEST_SUITE_P(drivers, current_thread_on, net::test::all_drivers,
                          net::test::driver_name);
 
 }  // namespace

@@ -85,6 +85,7 @@ inline task<> sleep_and_note(std::chrono::milliseconds d, int id, std::vector<in
   co_await sleep_for(d);
   order.push_back(id);
 }
+/// For one worker: two would note in any order, and both at once.
 inline task<std::vector<int>> sleepers() {
   std::vector<int> order;
   auto a = spawn(sleep_and_note, 30ms, 3, std::ref(order));
@@ -105,7 +106,7 @@ inline task<int> fib(int n) {
 inline task<bool> on_the_pool() {
   const auto mine = std::this_thread::get_id();
   const auto other = co_await spawn_blocking([] { return std::this_thread::get_id(); });
-  co_return mine != other&& std::this_thread::get_id() == mine;
+  co_return (mine != other && std::this_thread::get_id() == mine);
 }
 
 /// A client and a server, each a job: `rounds` times there and back.

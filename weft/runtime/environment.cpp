@@ -21,6 +21,7 @@ class machine final : public environment {
       case driver::automatic: return io::make_driver(io::driver_kind::automatic, why);
       case driver::io_uring: return io::make_driver(io::driver_kind::io_uring, why);
       case driver::epoll: return io::make_driver(io::driver_kind::epoll, why);
+      case driver::poll: return io::make_driver(io::driver_kind::poll, why);
     }
     __builtin_unreachable();
   }

@@ -51,6 +51,7 @@ std::coroutine_handle<> futex_operation::start(promise_base& waiter) noexcept {
   auto how = io::submitted::stopped;
   if (worker* const w = current_worker()) {
     WEFT_ASSERT(deadline_ns_ == never_ns, "a futex wait with a deadline is for plain threads");
+    w->core().assert_not_forked();
     const worker::pinned pinned(*w);
     WEFT_ASSERT(pinned.processor() != nullptr, "a worker without a processor waits for a futex");
     how = pinned.processor()->io->submit(*this, waiter);

@@ -38,6 +38,10 @@ struct kind {
 constexpr kind kinds[] = {
     {"epoll", driver::epoll, scheduling::work_stealing, 2, futex_scope::process_private},
     {"epoll_shared", driver::epoll, scheduling::work_stealing, 1, futex_scope::process_shared},
+    {"poll", driver::poll, scheduling::work_stealing, 2, futex_scope::process_private},
+    {"poll_shared", driver::poll, scheduling::work_stealing, 1, futex_scope::process_shared},
+    {"beside", driver::automatic, scheduling::work_stealing, 2, futex_scope::process_private},
+    {"beside_shared", driver::automatic, scheduling::work_stealing, 1, futex_scope::process_shared},
     {"ring", driver::io_uring, scheduling::work_stealing, 2, futex_scope::process_private},
     {"ring_shared", driver::io_uring, scheduling::work_stealing, 1, futex_scope::process_shared},
 };
@@ -246,7 +250,9 @@ TEST(futex, thread_of_a_wait_leaves_when_it_has_had_none_for_a_while) {
 
 #if WEFT_CENSUS
 class futex_stop_test : public ::testing::TestWithParam<driver> {};
-INSTANTIATE_TEST_SUITE_P(each, futex_stop_test, ::testing::Values(driver::epoll, driver::io_uring));
+INSTANTIATE_TEST_SUITE_P(each, futex_stop_test,
+                         ::testing::Values(driver::epoll, driver::io_uring, driver::poll,
+                                           driver::automatic));
 
 // No timers: the virtual clock stands still while a ring has something under way.
 task<> waits_and_is_woken(futex_scope scope) {
@@ -286,7 +292,8 @@ int in_child(F f) {
 
 class futex_process_test : public ::testing::TestWithParam<driver> {};
 INSTANTIATE_TEST_SUITE_P(each, futex_process_test,
-                         ::testing::Values(driver::epoll, driver::io_uring));
+                         ::testing::Values(driver::epoll, driver::io_uring, driver::poll,
+                                           driver::automatic));
 
 #if !WEFT_TSAN  // which cannot start threads in the child of a fork
 TEST_P(futex_process_test, private_wait_of_a_process_without_threads_is_woken_by_its_first_one) {

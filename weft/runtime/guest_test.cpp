@@ -306,6 +306,16 @@ TEST(guest, has_one_worker_and_refuses_more) {
   EXPECT_THROW(runtime({.workers = 2, .mode = scheduling::guest}), error);
 }
 
+TEST(guest, is_refused_where_the_driver_has_no_descriptor) {
+  try {
+    runtime rt({.mode = scheduling::guest, .io = driver::poll});
+    ADD_FAILURE() << "a host cannot wait for poll";
+  } catch (const error& e) {
+    EXPECT_EQ(e.code(), std::errc::not_supported);
+    EXPECT_NE(std::string_view(e.what()).find("poll has no descriptor"), std::string_view::npos);
+  }
+}
+
 TEST(guest_death_test, misuse_is_told) {
   const auto in_a_job = [] {
     runtime rt(as_guest);
@@ -332,7 +342,7 @@ TEST(guest_death_test, misuse_is_told) {
   EXPECT_DEATH(never_ends(), "a job ends the runtime that it runs on");
 }
 
-INSTANTIATE_TEST_SUITE_P(drivers, guest_on, net::test::both_drivers, net::test::driver_name);
+INSTANTIATE_TEST_SUITE_P(drivers, guest_on, net::test::drivers_for_guests, net::test::driver_name);
 
 }  // namespace
 }  // namespace weft

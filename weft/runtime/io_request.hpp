@@ -11,6 +11,8 @@ class request : public awaitable_operation<request, io_operation> {
   /// The driver of the worker that runs the calling job, to attach descriptors to. Asserts that there
   /// is one.
   static driver& current_driver() noexcept;
+  /// Whether a worker calls, so that there is one, and a blocking pool.
+  static bool on_worker() noexcept;
 
  protected:
   request() noexcept {}

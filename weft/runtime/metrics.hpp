@@ -12,7 +12,7 @@ struct metrics_snapshot {
   unsigned workers_benched = 0;     // sit out now: the rest, once they have come to know
   unsigned pinned_workers = 0;      // that the system keeps to their CPUs, as options.pin wanted
   std::string_view pinning_reason;  // why they are not all, or not each on a CPU of its own
-  std::string_view driver;         // what I/O waits in: "io_uring", "epoll"
+  std::string_view driver;         // what I/O waits in: "io_uring", "epoll", "poll"
   std::string_view driver_reason;  // why it was chosen
   std::uint64_t jobs_alive = 0;
   std::uint64_t jobs_spawned = 0;

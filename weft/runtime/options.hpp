@@ -20,9 +20,14 @@ enum class scheduling : std::uint8_t {
   guest,           // the same, driven by another event loop, see runtime::run_ready()
 };
 
-/// Where I/O waits. automatic probes io_uring by a real round trip and falls back to epoll; what was
-/// chosen, and why, is in the metrics. The environment variable WEFT_DRIVER (io_uring, epoll) wins.
-enum class driver : std::uint8_t { automatic, io_uring, epoll };
+/// Where I/O waits. automatic takes what was measured to be best: epoll for sockets, and, where a real round
+/// trip shows that io_uring works, a ring of it beside for files and futexes, which a worker makes at its
+/// first (docs/decisions/0009-automatic.md). Where epoll is refused it is io_uring alone, or poll. epoll: that
+/// alone, and the blocking pool for files. What was chosen, and why, is in the metrics. The environment variable
+/// WEFT_DRIVER (io_uring, epoll, poll) wins over automatic; set to anything else it is a weft::error of
+/// the runtime's constructor. scheduling::guest needs io_uring or epoll: poll has no descriptor that
+/// a host could wait for.
+enum class driver : std::uint8_t { automatic, io_uring, epoll, poll };
 
 /// Whether workers keep to certain CPUs. A refusal by the system is no error; metrics_snapshot says what
 /// was reached. For machines that one program has to itself: two that are pinned choose the same CPUs,

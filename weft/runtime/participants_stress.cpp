@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 class quota_stress : public net::test::on_each_driver {};
-INSTANTIATE_TEST_SUITE_P(each, quota_stress, net::test::both_drivers, net::test::driver_name);
+INSTANTIATE_TEST_SUITE_P(each, quota_stress, net::test::all_drivers, net::test::driver_name);
 
 task<long> fib(int n) {
   if (n < 2) co_return n;

@@ -100,7 +100,7 @@ class quota : public net::test::on_each_driver {
   quota_world world{4, 4};
   runtime_options options() const { return {.io = GetParam()}; }
 };
-INSTANTIATE_TEST_SUITE_P(each, quota, net::test::both_drivers, net::test::driver_name);
+INSTANTIATE_TEST_SUITE_P(each, quota, net::test::all_drivers, net::test::driver_name);
 
 task<> join(std::vector<join_handle<void>>& each) {
   for (auto& h : each) co_await h;
@@ -252,7 +252,7 @@ TEST_P(quota, jobs_pinned_to_a_benched_worker_run_there_and_what_they_make_runs_
     const bool stayed = this_task::worker() == home;
     auto made = spawn([] { return this_task::worker(); });
     const unsigned elsewhere = co_await made;
-    co_return stayed&& this_task::worker() == home&& elsewhere != home;
+    co_return (stayed && this_task::worker() == home && elsewhere != home);
   };
   for (const auto p : {priority::high, priority::normal, priority::background}) {
     auto on_three = rt.spawn(spawn_options{.priority = p, .worker = 3}, where, 3u);

@@ -21,8 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-static_assert(sizeof(job) == 72, "every root_job and forked_job grows with it");
-static_assert(sizeof(detail::root_of<void, detail::call_body<task<> (*)(int*), int*>>) == 96,
+static_assert(sizeof(job) == 64, "every root_job and forked_job grows with it");
+static_assert(sizeof(detail::root_of<void, detail::call_body<task<> (*)(int*), int*>>) == 88,
               "the usual job: a function and a word");
 
 task<> nothing() { co_return; }

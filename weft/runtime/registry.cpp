@@ -3,6 +3,7 @@
 #include <new>
 
 #include "weft/base/assert.hpp"
+#include "weft/base/spin_lock.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/os/memory.hpp"
 
@@ -23,8 +24,16 @@ registry::~registry() {
 }
 
 registry::slab* registry::make_slab() noexcept {
-  const auto mapped = os::map_pages_aligned(slab_bytes, slab_bytes);
-  WEFT_ASSERT(mapped.has_value(), "there is no memory for the list of jobs");
+  // The job is there already, and has nobody to tell an error to: what comes back in time will do.
+  constexpr unsigned tries_max = WEFT_MODEL ? 1 : 100'000;  // a tenth of a second, or more
+  auto mapped = os::map_pages_aligned(slab_bytes, slab_bytes);
+  for (unsigned i = 0; !mapped && i < tries_max; ++i) {
+    spin_wait_yield();
+    mapped = os::map_pages_aligned(slab_bytes, slab_bytes);
+  }
+  WEFT_ASSERT(mapped.has_value(),
+              "there is no memory for the list of jobs; give the process more, or let fewer jobs "
+              "live at a time");
   return new (*mapped) slab;
 }
 

@@ -96,7 +96,7 @@ class registry {
     --mine.count_;
     const std::uint64_t n = mine.made_.load(order::relaxed) + 1;
     mine.made_.store(n, order::release);
-    made.id = n * shard_count_ + mine.number_;
+    made.set_id(n * shard_count_ + mine.number_);
     made.listed_as = e;
     e->list(made);
     light_fence();  // P1

@@ -80,7 +80,10 @@ void thread_join::wait(runtime_core& home, root_job& awaited) noexcept {
   wait_on(thread, awaited);
 }
 
-scheduler& scheduler_of(runtime_core& core) noexcept { return core; }
+scheduler& scheduler_of(runtime_core& core) noexcept {
+  core.assert_not_forked();
+  return core;
+}
 
 scheduler& current_scheduler() noexcept {
   job* const running = current_job();
@@ -124,15 +127,39 @@ runtime::runtime(runtime_options options) : runtime(options, detail::real_enviro
 runtime::runtime(runtime_options options, detail::environment& environment)
     : core_(std::make_unique<detail::runtime_core>(options, environment)) {}
 
-runtime::~runtime() = default;
+runtime::~runtime() {
+  core_->assert_not_forked();
+  const detail::worker* const w = detail::current_worker();
+  WEFT_ASSERT(
+      w == nullptr || &w->core() != core_.get(),
+      "a runtime was destroyed in one of its own jobs, and would wait for that one. (exit() "
+      "destroys static objects: in a job of a runtime that is one, call std::quick_exit)");
+  WEFT_ASSERT(
+      !core_->blocking().runs_caller(),
+      "a runtime was destroyed in work of its own spawn_blocking(), and would wait for that "
+      "one; do it where the runtime was made, or let the main task end");
+}
 
 result<void> runtime::shutdown(std::chrono::nanoseconds grace) {
+  core_->assert_not_forked();
+  const detail::worker* const w = detail::current_worker();
+  WEFT_ASSERT(
+      w == nullptr || &w->core() != core_.get(),
+      "a job ends the runtime that it runs on by shutdown(), and would wait for itself; let the "
+      "main task end, or call it on another thread");
+  WEFT_ASSERT(
+      !core_->blocking().runs_caller(),
+      "work of spawn_blocking() ends its own runtime by shutdown(), and would wait for itself; "
+      "let the main task end, or call it on another thread");
   return core_->shutdown(grace.count());
 }
 
 metrics_snapshot runtime::metrics() const { return core_->metrics(); }
 
-bool runtime::run_ready(unsigned turns_max) { return core_->run_ready(turns_max); }
+bool runtime::run_ready(unsigned turns_max) {
+  core_->assert_not_forked();
+  return core_->run_ready(turns_max);
+}
 
 int runtime::poll_handle() const {
   WEFT_ASSERT(core_->is_guest(), "poll_handle() is for scheduling::guest");
@@ -148,7 +175,8 @@ std::optional<std::chrono::steady_clock::time_point> runtime::next_deadline() co
 
 metrics_snapshot current_metrics() {
   detail::worker* const w = detail::current_worker();
-  WEFT_ASSERT(w != nullptr, "current_metrics() was called outside of a job; use runtime::metrics()");
+  WEFT_ASSERT(w != nullptr,
+              "current_metrics() was called outside of a job; use runtime::metrics()");
   return w->core().metrics();
 }
 
@@ -156,7 +184,7 @@ namespace this_task {
 
 std::uint64_t id() noexcept {
   const job* const running = current_job();
-  return running != nullptr ? running->id : 0;
+  return running != nullptr ? running->id() : 0;
 }
 const char* name() noexcept {
   const job* const running = current_job();

@@ -6,6 +6,8 @@
 //   Threads    every member from any thread, unless it says otherwise; several runtimes may live in
 //              one process
 //   Lifetimes  the destructor stops what still runs, and waits for its end
+//   Fork       a child of fork() may make runtimes of its own. That of its parent has no threads there: the
+//              child leaves it alone, ends by exec or _exit, and is told by a message if it does not
 #pragma once
 
 #include <chrono>
@@ -71,8 +73,8 @@ class runtime {
     static_assert(!is_kept_combinator<A>, WEFT_KEPT_COMBINATOR_MESSAGE);
     using T = await_result_t<std::remove_reference_t<A>&&>;
     detail::assert_may_block_on(*core_);
-    auto& job = make_awaiting_job(detail::scheduler_of(*core_), awaitable);
-    job.set_name("block_on");
+    auto& job =
+        make_awaiting_job<detail::awaits_for::block_on>(detail::scheduler_of(*core_), awaitable);
     join_handle<T> handle(job);
     launch(job);
     detail::thread_join::wait(*core_, job);
@@ -109,7 +111,9 @@ class runtime {
   }
 
   /// Stops every job and waits until all have ended, for at most `grace`; new jobs are stopped as
-  /// they are made. Errors: errc::would_not_end after naming on stderr what still runs.
+  /// they are made. Errors: errc::would_not_end after naming on stderr what still runs. Called in one of
+  /// its own jobs, or in work of its own spawn_blocking(), which it would wait for, it ends the program
+  /// with a message.
   [[nodiscard(WEFT_RESULT_MESSAGE)]] result<void> shutdown(std::chrono::nanoseconds grace);
 
   metrics_snapshot metrics() const;

@@ -11,9 +11,13 @@
 
 #include "weft/base/config.hpp"
 #include "weft/os/clock.hpp"
+#include "weft/runtime/blocking.hpp"
 #include "weft/runtime/environment.hpp"
 #include "weft/runtime/runtime.hpp"
+#include "weft/task/current.hpp"
 #include "weft/task/join_handle.hpp"
+#include "weft/task/shield_scope.hpp"
+#include "weft/together/catch_stop.hpp"
 
 namespace weft {
 namespace {
@@ -40,7 +44,7 @@ class fake_driver : public io::driver {
     return io::submitted::stopped;
   }
   void withdraw(io::io_operation&) noexcept override {}
-  unsigned wait(std::int64_t deadline_ns) noexcept override {
+  unsigned wait(std::int64_t deadline_ns, unsigned) noexcept override {
     if (deadline_ns > 0) rung_.wait(false);
     rung_ = false;
     return 0;
@@ -59,17 +63,25 @@ class fake_driver : public io::driver {
 /// io_uring for the first `rings` processors; then no descriptor, or no memory, is left for another.
 class few_rings final : public other_drivers {
  public:
-  explicit few_rings(unsigned rings) noexcept : rings_(rings) {}
+  /// `epolls`: so many of those, and then poll is what is left.
+  explicit few_rings(unsigned rings, unsigned epolls = 1000) noexcept
+      : rings_(rings), epolls_(epolls) {}
   result<std::unique_ptr<io::driver>> make_driver(driver kind,
                                                   std::string_view* why) noexcept override {
     const bool ring = kind == driver::automatic && rings_ != 0;
+    const bool poll = !ring && (kind == driver::poll || epolls_ == 0);
     if (ring) --rings_;
-    *why = ring ? "the ring works" : kind == driver::epoll ? "as told" : "no ring was left";
-    return std::make_unique<fake_driver>(ring ? "io_uring" : "epoll");
+    if (!ring && !poll) --epolls_;
+    *why = ring                        ? "the ring works"
+           : kind != driver::automatic ? "as told"
+           : poll                      ? "no epoll was left"
+                                       : "no ring was left";
+    return std::make_unique<fake_driver>(ring ? "io_uring" : poll ? "poll" : "epoll");
   }
 
  private:
   unsigned rings_;
+  unsigned epolls_;
 };
 
 TEST(runtime_start, all_processors_have_the_same_kind_of_driver) {
@@ -81,6 +93,14 @@ TEST(runtime_start, all_processors_have_the_same_kind_of_driver) {
   runtime other({.workers = 3}, enough);
   EXPECT_EQ(other.metrics().driver, "io_uring");
   EXPECT_EQ(other.metrics().driver_reason, "the ring works");
+  few_rings no_epolls(2, 0);
+  runtime third({.workers = 3}, no_epolls);
+  EXPECT_EQ(third.metrics().driver, "poll");
+  EXPECT_EQ(third.metrics().driver_reason, "no epoll was left");
+  few_rings few_epolls(0, 1);
+  runtime fourth({.workers = 2}, few_epolls);
+  EXPECT_EQ(fourth.metrics().driver, "poll");
+  EXPECT_EQ(fourth.metrics().driver_reason, "no epoll was left");
 }
 
 #if !WEFT_ASAN && !WEFT_TSAN  // they need more address space than there is
@@ -93,6 +113,46 @@ void limit_address_space() {
   const rlim_t bytes = static_cast<rlim_t>(pages) * 4096 + (rlim_t{60} << 20);
   const rlimit limit{bytes, bytes};
   if (::setrlimit(RLIMIT_AS, &limit) != 0) std::_Exit(3);
+}
+
+TEST(runtime_start, misspelt_driver_in_the_environment_is_an_exception_that_names_those_there_are) {
+  const char* const before = std::getenv("WEFT_DRIVER");
+  const std::string kept = before != nullptr ? before : "";
+  ASSERT_EQ(setenv("WEFT_DRIVER", "iouring", 1), 0);
+  std::string said;
+  try {
+    const runtime rt({.workers = 1});
+  } catch (const error& e) {
+    said = e.what();
+  }
+  kept.empty() ? unsetenv("WEFT_DRIVER") : setenv("WEFT_DRIVER", kept.c_str(), 1);
+  EXPECT_NE(said.find("WEFT_DRIVER"), std::string::npos) << said;
+  EXPECT_NE(said.find("io_uring, epoll or poll"), std::string::npos) << said;
+}
+
+// A wait that was stopped has left its marks in it; and it is one call.
+TEST(blocking_death_test, what_was_awaited_is_not_awaited_again) {
+  const auto again = [](bool stopped) {
+    runtime rt({.workers = 1, .io = driver::epoll, .max_blocking_threads = 1});
+    rt.block_on([](bool stop_first) -> task<> {
+      auto work = spawn_blocking([] { return 7; });
+      if (stop_first) {
+        auto first = [](auto& w) -> task<> {
+          current_job()->stop();
+          static_cast<void>(co_await w);
+        }(work);
+        const auto ended = co_await catch_stop(std::move(first));
+        EXPECT_FALSE(ended);
+        const shield_scope from_the_stop;
+        static_cast<void>(co_await work);
+      } else {
+        static_cast<void>(co_await work);
+        static_cast<void>(co_await work);
+      }
+    }(stopped));
+  };
+  EXPECT_DEATH(again(false), "was awaited twice; it is one call");
+  EXPECT_DEATH(again(true), "was awaited twice; it is one call");
 }
 
 TEST(runtime_start_death_test, a_refused_thread_is_an_exception_and_ends_the_threads_before_it) {
@@ -121,9 +181,9 @@ class slow_to_wake final : public fake_driver {
   ~slow_to_wake() override {
     if (inside_ != 0) left_behind_ = true;
   }
-  unsigned wait(std::int64_t deadline_ns) noexcept override {
+  unsigned wait(std::int64_t deadline_ns, unsigned most) noexcept override {
     sleeping_ = deadline_ns > 0;
-    const unsigned none = fake_driver::wait(deadline_ns);
+    const unsigned none = fake_driver::wait(deadline_ns, most);
     sleeping_ = false;
     return none;
   }

@@ -262,6 +262,23 @@ TEST(timeout, ends_with_the_value_or_when_the_time_is_over) {
   EXPECT_EQ(rt.elapsed(), 15ms);
 }
 
+task<> overdue_together() {
+  const auto busy_for = [](std::chrono::milliseconds d) {
+    const auto until = std::chrono::steady_clock::now() + d;
+    while (std::chrono::steady_clock::now() < until) continue;
+  };
+  auto hog = spawn(busy_for, 20ms);  // the only worker comes to it when this waits
+  const auto r = co_await timeout(5ms, late(10ms, 7));
+  EXPECT_FALSE(r.has_value());
+  co_await hog;
+}
+
+// The worker was busy when the time was over, and later when a sleep inside was: the order decides.
+TEST(timeout, wins_against_a_longer_sleep_if_both_are_overdue) {
+  runtime rt({.workers = 1});
+  rt.block_on(overdue_together());
+}
+
 task<> rethrows_through_timeout() {
   const auto r = co_await timeout(1s, fail());
   static_cast<void>(r);

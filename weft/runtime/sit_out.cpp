@@ -124,7 +124,7 @@ void worker::give_away() noexcept {
   for (run_queue<job>* const queue : {&p.high, &p.ready, &p.background}) {
     while (job* const j = queue->pop()) add(*j);
   }
-  while (fork_branch* const b = p.branches.pop()) add(b->make_job(core_));
+  while (fork_branch* const b = p.branches.pop()) add(b->make_job_of_taken(core_));
   for (unsigned of = 0; of < priority_count; ++of) {
     const chain& c = found[of];
     if (c.count == 0) continue;

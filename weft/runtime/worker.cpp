@@ -46,9 +46,9 @@ constexpr unsigned background_every_clocks = 8;  // 64 turns
 // two cache lines of each worker.
 constexpr unsigned background_in_a_row_max = 8;
 constexpr std::int64_t look_every_ns = 50'000;
-constexpr unsigned lifo_in_a_row_max = 3;    // then the run queue has its turn
-constexpr std::uint8_t budget_units = 128;   // of a job, a turn
-constexpr std::int64_t spin_ns = 10'000;     // waking a sleeping core costs as much
+constexpr unsigned lifo_in_a_row_max = 3;   // then the run queue has its turn
+constexpr std::uint8_t budget_units = 128;  // of a job, a turn
+constexpr std::int64_t spin_ns = 10'000;    // waking a sleeping core costs as much
 constexpr unsigned injected_at_once_max = 32;
 // A wake for each of many timers costs more than the timers: 12 us of CPU here. Those that can wait a
 // little wait for others; one that comes after a pause does not (docs/decisions/0006-timer-tick.md).
@@ -226,7 +226,7 @@ WEFT_NOINLINE job* worker::the_rest() noexcept {
   if (p.lifo.load(order::relaxed) != nullptr) {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) return j;
   }
-  if (fork_branch* const b = p.branches.pop()) return &b->make_job(core_);
+  if (fork_branch* const b = p.branches.pop()) return &b->make_job_of_taken(core_);
   if (job* const j = from_injector(injected_at_once_max)) return j;
   return beside_the_usual();
 }
@@ -305,10 +305,13 @@ bool worker::has_work() const noexcept {
 /// What the order of next() would leave lying for as long as jobs come back to the run queue.
 WEFT_NOINLINE job* worker::waiting_longest() noexcept {
   // One job while there are others to run: more would put every second turn into beginning new work,
-  // and what is woken meanwhile, a timer's job among it, would wait behind that.
+  // and what is woken meanwhile, a timer's job among it, would wait behind that. But as many as the driver
+  // has just woken: else a thousand connections that are always ready would keep those waiting for ever
+  // that some burst has put into the injector.
   // But where workers sit out, it is there that their I/O and timers put what they wake.
   const bool many = processor_->ready.empty_hint() || core_.participants_.sitting() != 0;
-  const unsigned most = many ? injected_at_once_max : 1;
+  const unsigned fit = std::min(room_for_ready() + 1, injected_at_once_max);  // one is not queued
+  const unsigned most = many ? fit : std::min(1 + io_of_last_look_, fit);
   if (!std::exchange(branch_next_, false)) {
     if (job* const j = from_injector(most)) {
       if (!processor_->branches.empty_hint()) {  // it has the next turn
@@ -319,7 +322,7 @@ WEFT_NOINLINE job* worker::waiting_longest() noexcept {
     }
   }
   if (fork_branch* const b = processor_->branches.steal([] { os::heavy_fence(); })) {
-    return &b->make_job(core_);
+    return &b->make_job_of_taken(core_);
   }
   return nullptr;
 }
@@ -399,7 +402,7 @@ job* worker::steal_foreground() noexcept {
     }
     if (fork_branch* const b = victim.branches.steal([] { os::heavy_fence(); })) {
       processor_->figures.stolen.add();
-      return &b->make_job(core_);
+      return &b->make_job_of_taken(core_);
     }
   }
   return from_injector(injected_at_once_max);
@@ -457,8 +460,8 @@ bool worker::begin_next_turn_of(job& running) noexcept {
   // One of background priority must ask those like it, too; and a guest's turns are counted.
   if (WEFT_UNLIKELY(!running.is_usual() || core_.is_guest())) return false;
   processor& p = *processor_;
-  if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr ||
-      !p.branches.empty_hint() || !core_.injected(priority::normal).empty()) {
+  if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || !p.branches.empty_hint() ||
+      !core_.injected(priority::normal).empty()) {
     return false;
   }
   --until_special_;
@@ -497,8 +500,7 @@ void worker::push(job& ready, wake_kind why) noexcept {
     if (queued == nullptr) return;
     if (WEFT_UNLIKELY(!queued->is_usual())) return queue(*queued);
   }
-  if (why == wake_kind::yielded && p.ready.empty_hint() &&
-      p.lifo.load(order::relaxed) == nullptr) {
+  if (why == wake_kind::yielded && p.ready.empty_hint() && p.lifo.load(order::relaxed) == nullptr) {
     // It comes straight back to this worker, or special_turn() tells of it. What else there may be, in
     // the injector or on the deque, was told when it was put there.
     return push_behind(*queued, priority::normal);
@@ -546,25 +548,33 @@ void worker::queue(job& ready) noexcept {
   core_.wake_one(idle::pusher::worker);
 }
 
+unsigned worker::room_for_ready() const noexcept {
+  const run_queue<job>& ready = processor_->ready;
+  const unsigned queued = ready.len_hint();
+  return queued < ready.capacity ? ready.capacity - queued : 0;
+}
+
 WEFT_NOINLINE void worker::look_around(timers which) noexcept {
+  core_.assert_not_forked();  // or the child would take what the parent's driver has to tell
   const std::int64_t now = core_.env_.now_ns();
   last_look_ns_ = now;
   processor& p = *processor_;
-  // No more than the run queue has room for: what overflows goes to the injector, behind every job that
-  // waits there, and would be late by all of them.
-  const unsigned queued = p.ready.len_hint();
+  // No more than the run queue has room for: what overflows goes to the injector, which has one turn in 61
+  // as long as there is something here, and those who stay would be served over and over before it.
   // A queue that is full at each look must not hold them up for ever: one has the LIFO slot then.
-  const unsigned room = queued < p.ready.capacity ? p.ready.capacity - queued : 0;
-  completing_ = room != 0;
   if (which == timers::all || now >= timers_wake_ns()) {
-    if (const unsigned fired = p.timers.advance(now, room != 0 ? room : 1)) {
+    const unsigned most = room_for_ready();
+    completing_ = most != 0;
+    if (const unsigned fired = p.timers.advance(now, most != 0 ? most : 1)) {
       p.figures.timers_fired.add(fired);
       last_fired_ns_ = now;
     }
   }
-  completing_ = true;
-  p.figures.io_completions.add(p.io->wait(0));
+  const unsigned most = (room_for_ready() + 1) / 2;  // the other half is for waiting_longest()
+  completing_ = most != 0;
+  io_of_last_look_ = p.io->wait(0, most != 0 ? most : 1);
   completing_ = false;
+  p.figures.io_completions.add(io_of_last_look_);
   if (WEFT_UNLIKELY(leave_at_ns_ != never_ns) && os::monotonic_ns() >= leave_at_ns_) {
     leave_->store(true, order::relaxed);
   }
@@ -577,7 +587,7 @@ bool worker::fall_asleep() noexcept {
   processor& p = *processor_;
   if (has_work()) return false;
   if (timers_wake_ns() <= last_look_ns_) return false;  // there is room for it now
-  if (searching_ && core_.any_work()) return false;  // spares a fence that interrupts all others
+  if (searching_ && core_.any_work()) return false;     // spares a fence that interrupts all others
   const bool was_last = core_.idle_.sleep(p.index, searching_);
   searching_ = false;
   if (was_last && core_.any_work()) {  // I3
@@ -617,6 +627,7 @@ std::int64_t worker::next_look_ns(bool& skipped) noexcept {
 
 void worker::sleep() noexcept {
   processor& p = *processor_;
+  core_.assert_not_forked();           // this thread may have been forked in a job
   look_around(timers::when_worth_it);  // nothing else will be done until somebody wakes us
   if (!fall_asleep()) return;
   bool skipped = false;
@@ -634,7 +645,7 @@ void worker::sleep() noexcept {
     static_cast<void>(p.sleep.park_until(deadline));
   } else if (p.sleep.prepare_park(parker::place::driver) == parking::may_sleep) {
     completing_ = true;
-    p.figures.io_completions.add(p.io->wait(deadline));
+    p.figures.io_completions.add(p.io->wait(deadline, p.ready.capacity));
     completing_ = false;
     static_cast<void>(p.sleep.end_park());
   }

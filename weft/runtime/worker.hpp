@@ -134,6 +134,7 @@ class worker : private fork_port {
   job* steal_lifo() noexcept;
   void run(job& next) noexcept;
   enum class timers : bool { all, when_worth_it };
+  unsigned room_for_ready() const noexcept;
   void look_around(timers which = timers::all) noexcept;
   std::int64_t timers_wake_ns() const noexcept;
   bool sits_out() const noexcept;
@@ -162,7 +163,7 @@ class worker : private fork_port {
   atomic<bool>* leave_;                  // loop() ends when it is set
   std::int64_t leave_at_ns_ = never_ns;  // then it is set, at the next look around
   std::int64_t rest_until_ns_ = never_ns;
-  bool at_rest_ = false;         // see lie_down()
+  bool at_rest_ = false;  // see lie_down()
   // Turns. One count for all, so that a usual turn pays for one: the others are brought up to date
   // when it is over (due()).
   unsigned until_special_ = 1;
@@ -187,6 +188,7 @@ class worker : private fork_port {
   std::uint8_t siblings_first_ = 0;  // turns that the job in the LIFO slot leaves to its children
   std::uint8_t their_maker_ = 0;
   bool searching_ = false;
+  unsigned io_of_last_look_ = 0;
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
 };
 

@@ -231,13 +231,19 @@ TEST(worker_thread, awaited_with_a_timeout_it_runs_on) {
 }
 
 #if WEFT_CENSUS
+task<> ask_to_stop(std::shared_ptr<worker_thread> t) {
+  t->request_stop();
+  co_return;
+}
+// There is one worker: whoever asks has its turn when this job is in its wait, and not before.
 task<> ends_and_is_awaited() {
   gate begun;
-  worker_thread t({}, until_stopped, &begun);
+  const auto t = std::make_shared<worker_thread>(worker_thread::options{}, until_stopped, &begun);
   begun.pass();
-  worker_thread other({}, [&t] { t.request_stop(); });
-  co_await t.ended();
-  co_await other.ended();
+  auto asks = spawn(ask_to_stop, t);
+  auto ended = t->ended();
+  co_await ended;
+  co_await asks;
 }
 TEST(worker_thread, stopped_at_every_await_its_threads_are_joined) {
   const auto seen = testing::cancel_everywhere(

@@ -8,9 +8,12 @@
 //   Threads   any; a plain thread waits by weft::block_on(changed.wait(held))
 //   Cost      a wait: a small frame, and two waits (for the change; for the mutex). A notification
 //             that nobody waits for: a load
-//   Cancel    a wait that is stopped before it is notified ends without the lock: `held` is empty.
-//             One that was notified gets the lock back, shielded, and completes: no notification is
-//             lost in one that is leaving
+//   Cancel    a wait that is stopped while it waits ends without the lock: `held` is empty. One that
+//             finds the stop before it has let the lock go ends with it: `held` holds. One that was
+//             notified gets the lock back, shielded, and completes: no notification is lost in one that
+//             is leaving; its job stops at its next wait
+//   Errors    what ready() throws, while `held` holds; std::bad_alloc, of a frame: likewise
+//   Budget    wait(held, ready) spends some also where it need not wait; the lock stays held meanwhile
 //   Memory    24 bytes
 //   Lifetime  no notification may begin that does not happen before its end; who was notified may
 //             destroy it
@@ -18,6 +21,7 @@
 
 #include "weft/base/safe_callable.hpp"
 #include "weft/sync/mutex.hpp"
+#include "weft/task/ready_look.hpp"
 #include "weft/task/task.hpp"
 
 namespace weft {
@@ -30,7 +34,8 @@ class condition_variable {
   /// mutex, the same one for all who wait at a time, and must outlive the wait. There is no spurious
   /// end; but another may have been in before the lock was taken again, so look at the condition anew.
   task<> wait(mutex_guard& held);
-  /// Until ready() is true, which is asked with the lock held.
+  /// Until ready() is true, which is asked with the lock held, and once at least unless the job is
+  /// stopped. When it completes, `held` holds.
   template <class Ready>
   task<> wait(mutex_guard& held, Ready&& ready) {
     static_assert(safe_in_await<Ready>, WEFT_SAFE_IN_AWAIT_MESSAGE);
@@ -44,6 +49,7 @@ class condition_variable {
   friend class condition_wait;
   template <class Ready>
   task<> wait_until(mutex_guard& held, Ready ready) {
+    co_await detail::ready_look("condition");
     while (!ready()) {
       co_await wait(held);
     }

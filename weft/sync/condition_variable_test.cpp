@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "weft/sync/sync_test_support.hpp"
@@ -49,6 +51,116 @@ TEST_F(condition_variable_test, waiting_lets_the_mutex_go) {
   executor.run_until_idle();
   EXPECT_EQ(s.trace, "a");
   EXPECT_FALSE(s.m.is_locked());
+}
+
+// --- what need not wait
+
+TEST_F(condition_variable_test, loop_over_what_holds_gives_way_and_sees_a_stop) {
+  int times = 0;
+  const auto loops = [](shop& the_s, int& n) -> task<> {
+    auto held = co_await the_s.m.lock();
+    for (; n < 10 * test_executor::budget; ++n) {
+      co_await the_s.changed.wait(held, [] { return true; });
+    }
+  };
+  auto job = start(executor, loops, std::ref(s), std::ref(times));
+  EXPECT_TRUE(executor.run_one());
+  EXPECT_LE(times, test_executor::budget + 1);
+  EXPECT_TRUE(s.m.is_locked()) << "it keeps the lock while others run";
+  job->stop();
+  executor.run_until_idle();
+  EXPECT_TRUE(job.outcome().stopped());
+  EXPECT_LE(times, test_executor::budget + 1);
+  EXPECT_FALSE(s.m.is_locked());
+}
+
+// --- who holds the mutex afterwards
+
+struct held_after {
+  bool ended = false, stopped = false, threw = false, held = false;
+};
+/// `held` outlives the wait, as where a stop is caught.
+template <class Ready>
+task<> waits_and_tells(shop& s, held_after& after, Ready ready) {
+  auto held = co_await s.m.lock();
+  try {
+    auto wait = [](shop& the_s, mutex_guard& the_held, Ready the_ready) -> task<> {
+      co_await the_s.changed.wait(the_held, the_ready);
+    }(s, held, ready);
+    const auto ended = co_await catch_stop(std::move(wait));
+    after.stopped = !ended;
+  } catch (const std::runtime_error&) {
+    after.threw = true;
+  }
+  after.ended = true;
+  after.held = static_cast<bool>(held);
+}
+
+TEST_F(condition_variable_test, wait_that_completes_holds_the_mutex) {
+  held_after after;
+  const auto ready = [this] { return s.items > 0; };
+  auto job = start(executor, waits_and_tells<decltype(ready)>, std::ref(s), std::ref(after), ready);
+  executor.run_until_idle();
+  deliver(1);
+  s.changed.notify_one();
+  executor.run_until_idle();
+  EXPECT_TRUE(after.ended && !after.stopped && after.held);
+}
+
+TEST_F(condition_variable_test, wait_that_is_stopped_while_it_waits_holds_nothing) {
+  held_after after;
+  const auto never = [] { return false; };
+  auto job = start(executor, waits_and_tells<decltype(never)>, std::ref(s), std::ref(after), never);
+  executor.run_until_idle();
+  EXPECT_FALSE(s.m.is_locked());
+  job->stop();
+  executor.run_until_idle();
+  EXPECT_TRUE(after.ended && after.stopped && !after.held);
+}
+
+TEST_F(condition_variable_test, wait_that_finds_a_stop_before_it_waits_holds_the_mutex) {
+  held_after after;
+  bool asked = false;
+  const auto stops_itself = [&] {  // found by the first half of the wait
+    asked = true;
+    current_job()->stop();
+    return false;
+  };
+  auto job = start(executor, waits_and_tells<decltype(stops_itself)>, std::ref(s), std::ref(after),
+                   stops_itself);
+  executor.run_until_idle();
+  EXPECT_TRUE(asked);
+  EXPECT_TRUE(after.ended && after.stopped && after.held);
+  EXPECT_FALSE(s.m.is_locked());
+}
+
+TEST_F(condition_variable_test, what_ready_throws_comes_out_with_the_mutex_held) {
+  for (const bool at_once : {true, false}) {
+    held_after after;
+    bool first = !at_once;
+    const auto throws = [&first] {
+      if (!std::exchange(first, false)) throw std::runtime_error("not ready");
+      return false;
+    };
+    auto job =
+        start(executor, waits_and_tells<decltype(throws)>, std::ref(s), std::ref(after), throws);
+    executor.run_until_idle();
+    s.changed.notify_one();
+    executor.run_until_idle();
+    EXPECT_TRUE(after.ended && after.threw && after.held);
+  }
+}
+
+TEST_F(condition_variable_test, stop_that_meets_a_notification_lets_the_wait_complete) {
+  held_after after;
+  const auto ready = [this] { return s.items > 0; };
+  auto job = start(executor, waits_and_tells<decltype(ready)>, std::ref(s), std::ref(after), ready);
+  executor.run_until_idle();
+  deliver(1);
+  s.changed.notify_one();
+  job->stop();
+  executor.run_until_idle();
+  EXPECT_TRUE(after.ended && !after.stopped && after.held);
 }
 
 TEST_F(condition_variable_test, one_notification_wakes_the_oldest) {

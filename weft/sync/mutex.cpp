@@ -14,10 +14,16 @@
 //   I3  With overtakes_max overtakes only one who was called, or is in front, can lock: the lock is
 //       handed over to that one, or stays free until the one that was called has come.
 //   I4  Who was called and came in vain while the lock was taken is handed it by the next unlock.
+//   I5  An unlock takes `taken` away before it knows what stands beside it. If nothing does, or one is
+//       called, that was all. Else the lock is still that owner's, who goes on under the hold: nobody
+//       takes a word without `taken` and `called` that is not free and calm, and whoever leaves the
+//       list so puts `taken` back. (So nobody can destroy it meanwhile.) If somebody held the list at
+//       that moment, the end of the hold has put `taken` back.
 //
 // Orderings
-//   P1  unlock: CAS (release), or the end of a hold  ->  take: CAS (acquire), or the begin of one:
-//       what the mutex guards. Other writers of the word in between are read-modify-writes or holds.
+//   P1  unlock: subtraction (release), or the end of a hold  ->  take: CAS (acquire), or the begin of
+//       one: what the mutex guards. Other writers of the word in between are read-modify-writes or
+//       holds.
 //
 // No wake is lost: an unlock either calls or hands over, or somebody is called, and comes (I1). Who
 // is called sees the lock free, or taken by one whose unlock comes after the hold in which it has
@@ -40,9 +46,8 @@
 namespace weft {
 
 bool mutex::take_beside(word seen, job* me) noexcept {
-  while (!wait_list::is_held(seen)) {
+  while (!wait_list::is_held(seen) && may_take(seen)) {
     const word state = wait_list::state_of(seen);
-    if (!may_take(state)) return false;
     const bool others_wait = wait_list::is_crowded(seen) || (state & called) != 0;
     if (list_.change_beside(
             seen, taken_from(state, others_wait),
@@ -55,15 +60,11 @@ bool mutex::take_beside(word seen, job* me) noexcept {
 }
 
 void mutex::unlock_beside(word seen) noexcept {
-  while (!wait_list::is_held(seen) && (wait_list::state_of(seen) & called) != 0) {
-    if (list_.change_beside(
-            seen, wait_list::state_of(seen) & ~taken,
-            WEFT_MUTATE("mutex.unlock_beside.relaxed", order::release, order::relaxed))) {  // P1
-      return;  // the last access
-    }
-  }
+  const bool had_effect =
+      WEFT_MUTATE("mutex.unlock.hold_forgotten", !wait_list::is_held(seen), true);
+  if (had_effect && (wait_list::state_of(seen) & called) != 0) return;  // that was the last access
   wait_list::list next;
-  unlock_to(next);
+  unlock_to(next);  // I5
   wait_list::wake(next);
 }
 
@@ -93,6 +94,13 @@ void mutex::pass_on(wait_list::hold& held, word state, wait_list::list& next) no
     return;
   }
   held.set(free_state);  // somebody only had a look, or has been stopped
+}
+
+bool mutex::locking::left(wait_list::hold& held, wait_list::list& next) noexcept {
+  static_cast<void>(next);
+  const bool owned = is_being_unlocked(held.found());  // else the last one to leave would free it
+  if (WEFT_MUTATE("mutex.left.frees_it", owned, false)) held.set(held.state() | taken);  // I5
+  return false;
 }
 
 /// Its job runs again, after it was taken from the list.

@@ -9,8 +9,8 @@
 //             n-th in line gets it after at most n * (overtakes_max + 1) locks. Who came up in vain,
 //             because somebody keeps it for longer, is handed it at the next unlock
 //   Threads   any; a plain thread waits by weft::block_on(m.lock()). A guard may be let go anywhere
-//   Cost      nobody waits: one compare-exchange to lock, one to unlock; who overtakes: one more each.
-//             See wait_list.hpp
+//   Cost      nobody waits: one compare-exchange to lock, one subtraction to unlock; who overtakes: one
+//             compare-exchange more. See wait_list.hpp
 //   Cancel    a stopped lock() has not locked, and if it had been woken wakes the next one; one that
 //             was handed the lock completes, and its guard is there to unlock it
 //   Memory    32 bytes; no allocation per wait
@@ -75,22 +75,34 @@ class mutex {
                       WEFT_MUTATE("mutex.take.relaxed", order::acquire, order::relaxed))) {
       return take_beside(seen, me);
     }
-    taken_by_.store(me, order::relaxed);
+    note_owner(me);
     return true;
   }
   WEFT_ALWAYS_INLINE void unlock() noexcept {
     // Before it is free: or the next owner's being in would, for a moment, look like ours.
-    taken_by_.store(nullptr, order::relaxed);
-    word seen = wait_list::calm(taken);
-    if (list_.change(seen, free_state,
-                     WEFT_MUTATE("mutex.unlock.relaxed", order::release, order::relaxed))) {
-      return;  // the last access
-    }
+    note_owner(nullptr);
+    const word seen =
+        list_.subtract(taken, WEFT_MUTATE("mutex.unlock.relaxed", order::release, order::relaxed));
+    if (seen == wait_list::calm(taken)) return;  // the last access
     unlock_beside(seen);
   }
-  static bool may_take(word state) noexcept {
-    return (state & taken) == 0 && overtakes_in(state) < WEFT_MUTATE("mutex.overtakes.without_end",
-                                                                     overtakes_limit, ~word{0});
+  /// Where nobody else is. Only WEFT_CHECK_SLOW asks, and the two stores are 2 % of a lock and unlock.
+  WEFT_ALWAYS_INLINE void note_owner([[maybe_unused]] job* who) noexcept {
+#ifndef NDEBUG
+    taken_by_.store(who, order::relaxed);
+#endif
+  }
+  /// Its owner has begun to unlock it, and holds it until that is done (I5).
+  static bool is_being_unlocked(word seen) noexcept {
+    return (wait_list::state_of(seen) & (taken | called)) == 0 &&
+           (wait_list::state_of(seen) != free_state || wait_list::is_crowded(seen));
+  }
+  static bool may_take(word seen) noexcept {
+    const word state = wait_list::state_of(seen);
+    return (state & taken) == 0 &&
+           !WEFT_MUTATE("mutex.taken_from_who_unlocks", is_being_unlocked(seen), false) &&
+           overtakes_in(state) <
+               WEFT_MUTATE("mutex.overtakes.without_end", overtakes_limit, ~word{0});
   }
   static constexpr word taken_from(word state, bool others_wait) noexcept {
     return (state | taken) + (others_wait ? overtake : 0);
@@ -142,7 +154,7 @@ class [[nodiscard("co_await it")]] mutex::locking final : public wait_list_opera
   WEFT_ALWAYS_INLINE bool try_now(job& me) noexcept { return mutex_.take(&me); }
   bool take(wait_list::hold& held, job& me, wait_list::list&) const noexcept {
     const word state = held.state();
-    if (may_take(state)) {
+    if (may_take(held.found())) {
       held.set(taken_from(state, !held.empty() || (state & called) != 0));
       if (detail::claiming_job::from(me) == nullptr) {  // that one gives it back
         mutex_.taken_by_.store(&me, order::relaxed);
@@ -154,6 +166,7 @@ class [[nodiscard("co_await it")]] mutex::locking final : public wait_list_opera
                     "the first guard go, or hand it to the function that locks again");
     return false;
   }
+  bool left(wait_list::hold& held, wait_list::list& next) noexcept override;
   std::coroutine_handle<> woken(promise_base& who) noexcept;
   mutex_guard await_resume() const noexcept { return mutex_guard(&mutex_); }
   const char* what() const noexcept override { return "mutex"; }

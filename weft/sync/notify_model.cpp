@@ -13,7 +13,7 @@ namespace {
 WEFT_MODEL_TEST(notify, looking_again_loses_no_change,
                 model::kills("notify.one.looks_only", "notify.one.relaxed", "notify.use_up.relaxed",
                              "wait_list.crowded.forgotten", "notify.one.keeps_nothing"),
-                model::bound_max(2, "at 3 complete, too, in 20 s"), SYNC_MODEL_LIMITS) {
+                SYNC_MODEL_LIMITS) {
   model::job_thread job;
   notify n;
   atomic<int> changes(0);
@@ -33,8 +33,7 @@ WEFT_MODEL_TEST(notify, looking_again_loses_no_change,
 
 WEFT_MODEL_TEST(notify, notification_does_not_go_away_with_a_stopped_waiter,
                 model::kills("wait_list.taken.still_waits"), model::reaches("through", "stopped"),
-                model::bound_max(2, "four threads"), model::stale_max(1, "other models cover it"),
-                SYNC_MODEL_LIMITS) {
+                model::stale_max(1, "other models cover it"), SYNC_MODEL_LIMITS) {
   model::job_thread jobs[2];
   notify n;
   for (int i = 0; i < 2; ++i) {
@@ -50,8 +49,8 @@ WEFT_MODEL_TEST(notify, notification_does_not_go_away_with_a_stopped_waiter,
   model.run();
 }
 
-WEFT_MODEL_TEST(notify, all_and_one_meet, model::bound_max(2, "four threads"),
-                model::stale_max(1, "other models cover it"), SYNC_MODEL_LIMITS) {
+WEFT_MODEL_TEST(notify, all_and_one_meet, model::stale_max(1, "other models cover it"),
+                SYNC_MODEL_LIMITS) {
   model::job_thread jobs[2];
   notify n;
   for (auto& job : jobs) {

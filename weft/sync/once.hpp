@@ -9,7 +9,8 @@
 //   Fairness  FIFO
 //   Threads   any; a plain thread waits by weft::block_on(cell.get_or_init(load, path))
 //   Cost      a small frame for each call; get() of what is there: a load
-//   Cancel    a stopped call has done nothing
+//   Cancel    a stopped call has done nothing; one that finds it done looks for a stop as well
+//   Budget    what need not wait spends some
 //   Memory    40 bytes and the value
 #pragma once
 
@@ -20,6 +21,7 @@
 
 #include "weft/base/safe_callable.hpp"
 #include "weft/sync/mutex.hpp"
+#include "weft/task/ready_look.hpp"
 #include "weft/task/task.hpp"
 
 namespace weft {
@@ -63,7 +65,10 @@ class once {
  private:
   template <class F, class... A>
   task<> call_first(F f, A... args) {
-    if (done()) co_return;
+    if (done()) {
+      co_await detail::ready_look("once");
+      co_return;
+    }
     const auto held = co_await state_.in_turn().lock();
     if (!state_.left_to_do()) co_return;
     if constexpr (requires { std::invoke(f, std::move(args)...).operator co_await(); }) {
@@ -97,7 +102,10 @@ class once_cell {
  private:
   template <class F, class... A>
   task<T&> get_or_make(F f, A... args) {
-    if (state_.done()) co_return *value_;
+    if (state_.done()) {
+      co_await detail::ready_look("once");
+      co_return *value_;
+    }
     const auto held = co_await state_.in_turn().lock();
     if (!state_.left_to_do()) co_return *value_;
     if constexpr (requires { std::invoke(f, std::move(args)...).operator co_await(); }) {

@@ -81,6 +81,45 @@ TEST_F(once_test, failure_goes_to_who_did_it_and_the_next_one_tries) {
   EXPECT_TRUE(o.done());
 }
 
+// --- what need not wait
+
+task<> uses_what_is_there(once_cell<int>& cell, once& o, int which, int& times) {
+  for (; times < 10 * test_executor::budget; ++times) {
+    if (which == 0) {
+      const int& value = co_await cell.get_or_init([] { return 7; });
+      EXPECT_EQ(value, 7);
+    } else {
+      co_await o.call([] {});
+    }
+  }
+}
+
+TEST_F(once_test, loops_over_what_is_done_give_way_and_see_a_stop) {
+  for (const int which : {0, 1}) {
+    once_cell<int> there;
+    once done;
+    int times = -1;
+    {
+      auto first = start(executor, uses_what_is_there, std::ref(there), std::ref(done), which,
+                         std::ref(times));
+      EXPECT_TRUE(executor.run_one());
+      EXPECT_LE(times, test_executor::budget + 1);
+      executor.run_until_idle();
+      EXPECT_EQ(times, 10 * test_executor::budget);
+    }
+    times = 0;
+    auto again = start(executor, uses_what_is_there, std::ref(there), std::ref(done), which,
+                       std::ref(times));
+    EXPECT_TRUE(executor.run_one());
+    EXPECT_LE(times, test_executor::budget + 1);
+    const int before = times;
+    again->stop();
+    executor.run_until_idle();
+    EXPECT_TRUE(again.outcome().stopped());
+    EXPECT_LE(times, before + 1);
+  }
+}
+
 using once_workers = on_workers;
 TEST_P(once_workers, it_is_done_once_and_seen_by_all) {
   for (int round = 0; round < 50; ++round) {

@@ -99,7 +99,6 @@ WEFT_MODEL_TEST(rate_limiter, each_gets_its_token_and_none_before_it_is_there,
                 model::kills("rate_limiter.two_are_first", "rate_limiter.first.overtaken",
                              "rate_limiter.fired.names_nobody", "wait_list.lock.relaxed",
                              "wait_list.unlock.relaxed"),
-                model::bound_max(2, "three threads, each with two waits"),
                 model::stale_max(1, "the words are under the list's hold"), SYNC_MODEL_LIMITS) {
   setting s;
   clocked_job jobs[3] = {clocked_job(s.time), clocked_job(s.time), clocked_job(s.time)};
@@ -131,7 +130,6 @@ WEFT_MODEL_TEST(rate_limiter, stop_against_the_clock,
 WEFT_MODEL_TEST(rate_limiter, stopped_one_lets_who_stood_behind_it_lead,
                 model::kills("rate_limiter.give_up.names_nobody", "wait_list.taken.still_waits"),
                 model::reaches("token", "stopped"),
-                model::bound_max(2, "three threads, of which two arm timers"),
                 model::stale_max(0, "the words are under the list's hold"), SYNC_MODEL_LIMITS) {
   setting s;
   s.empty();

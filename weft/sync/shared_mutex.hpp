@@ -11,21 +11,26 @@
 //             reader: the n-th in line is in after at most n * (overtakes_max + 1) of those. Who came up
 //             in vain, because somebody stays for longer, is let in as soon as there is room.
 //             A job that reads must not ask to read again: it may come to stand behind a
-//             writer that waits for it
+//             writer that waits for it (see Debug)
 //   Threads   any; a plain thread waits by weft::block_on(m.lock_shared())
-//   Cost      nobody waits: one compare-exchange to lock, one to unlock; beside others who wait the
-//             same, but for those who let them in. Who meets another thread at it stays away for
-//             about a microsecond. See wait_list.hpp
+//   Cost      nobody is in: one compare-exchange to lock, beside readers two; one subtraction (who wrote:
+//             compare-exchange) to unlock; beside others who wait the same, but for those who let
+//             them in. Who meets another thread at it stays away for about two microseconds. See
+//             wait_list.hpp
 //   Cancel    a stopped lock has not locked, and lets in who stood behind it; one that was handed the
 //             lock completes, and its guard is there to unlock it
 //   Memory    24 bytes; no allocation per wait
 //   Lifetime  who has the lock may unlock and destroy it, even while another's unlock returns
 //   After     the bound on overtaking: Go's sync.Mutex, which bounds it in time
 //   Protocol  top of shared_mutex.cpp
+//   Debug     a job that waits for what it reads itself is reported, to read it again or to write it, as
+//             far as that is known: see shared_holds.hpp
 #pragma once
 
 #include <utility>
 
+#include "weft/sync/shared_holds.hpp"
+#include "weft/task/current.hpp"
 #include "weft/task/wait_list.hpp"
 
 namespace weft {
@@ -77,8 +82,16 @@ class shared_mutex {
   static constexpr bool is_free(word state) noexcept {
     return state < reader && (state & writing) == 0;
   }
+  /// The last reader has begun to leave, and holds it until that is done (I7).
+  static bool is_being_left(word state, bool crowded) noexcept {
+    return crowded && is_free(state) && (state & (called | coming_all)) == 0;
+  }
   /// For somebody who has not waited. A reader is not in the way of readers that were called.
   static bool may_enter(word state, bool writes, bool crowded) noexcept {
+    if (WEFT_MUTATE("shared_mutex.entered_while_it_is_left", is_being_left(state, crowded),
+                    false)) {
+      return false;
+    }
     if (writes) return is_free(state) && may_overtake(state);
     return (state & writing) == 0 && ((!crowded && (state & called) == 0) || may_overtake(state));
   }
@@ -99,15 +112,12 @@ class shared_mutex {
                                                   (state & coming_all) == 0, true)
                   : (state & writing) == 0 && (state & coming_all) != coming_all;
   }
-  /// Whether the one in front may have got room when somebody has left.
-  static bool makes_room(word state, bool wrote) noexcept {
-    return wrote ? (state & called) == 0 : has_room(state, true);
-  }
   bool try_enter(bool writes) noexcept;
   void leave(bool writes) noexcept;
   // The same beside others.
-  bool enter_beside(word seen, bool writes, bool met) noexcept;
-  void leave_beside(word seen, bool writes) noexcept;
+  bool enter_beside(word seen, bool writes) noexcept;
+  void writer_leaves_beside(word seen) noexcept;
+  void reader_left_beside(word seen) noexcept;
   void leave_to_waiters(bool writes) noexcept;
   static bool pass_on(wait_list::hold& held, word state, wait_list::list& taken) noexcept;
 
@@ -116,14 +126,14 @@ class shared_mutex {
 
 class shared_mutex::request : public wait_list::waiter {
  protected:
-  request(wait_list& in, bool writes) noexcept : waiter(in), writes_(writes) {}
+  explicit request(wait_list& in) noexcept : waiter(in) {}
   ~request() = default;
   bool left(wait_list::hold& held, wait_list::list& taken) noexcept final;
   enum class came : std::uint8_t { in, in_vain, to_be_stopped };
   came came_up(promise_base& who, wait_list::list& taken) noexcept;
 
-  const bool writes_;
-  bool owns_ = false;  // written by whoever takes it from the list: it was handed the lock
+  bool writes_;  // written when it looks at the line: most never do
+  bool owns_;    // written by whoever takes it from the list: it was handed the lock
 
  private:
   friend class shared_mutex;
@@ -134,12 +144,11 @@ template <bool Writes>
 class [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex_guard {
  public:
   shared_mutex_guard() noexcept = default;
-  shared_mutex_guard(shared_mutex_guard&& other) noexcept
-      : held_(std::exchange(other.held_, nullptr)) {}
+  shared_mutex_guard(shared_mutex_guard&& other) noexcept : held_(other.give()) {}
   shared_mutex_guard& operator=(shared_mutex_guard&& other) noexcept {
     if (this != &other) {
       unlock();
-      held_ = std::exchange(other.held_, nullptr);
+      held_ = other.give();
     }
     return *this;
   }
@@ -148,12 +157,27 @@ class [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex
   explicit operator bool() const noexcept { return held_ != nullptr; }
   /// Early. Does nothing if it holds nothing.
   void unlock() noexcept {
-    if (shared_mutex* const m = std::exchange(held_, nullptr)) m->leave(Writes);
+    if (shared_mutex* const m = give()) m->leave(Writes);
   }
 
  private:
   friend class shared_mutex;
-  explicit shared_mutex_guard(shared_mutex* held) noexcept : held_(held) {}
+  explicit shared_mutex_guard(shared_mutex* held) noexcept : held_(held) {
+    if constexpr (is_watched) {
+      if (held_ != nullptr) detail::note_share(held_, current_job(), this);
+    }
+  }
+  shared_mutex* give() noexcept {
+    if constexpr (is_watched) {
+      if (held_ != nullptr) detail::forget_share(held_, this);
+    }
+    return std::exchange(held_, nullptr);
+  }
+#ifdef NDEBUG
+  static constexpr bool is_watched = false;
+#else
+  static constexpr bool is_watched = !Writes && !WEFT_MODEL;  // a model has no running job
+#endif
   shared_mutex* held_ = nullptr;
 };
 
@@ -162,11 +186,20 @@ class [[nodiscard("co_await it")]] shared_mutex::locking final
     : public wait_list_operation<locking<Writes>, shared_mutex::request> {
  public:
   explicit locking(shared_mutex& m) noexcept
-      : wait_list_operation<locking<Writes>, shared_mutex::request>(m.list_, Writes), mutex_(m) {}
+      : wait_list_operation<locking<Writes>, shared_mutex::request>(m.list_), mutex_(m) {}
   bool try_now(job&) noexcept { return mutex_.try_enter(Writes); }
-  bool take(wait_list::hold& held, job&, wait_list::list&) const noexcept {
+  bool take(wait_list::hold& held, [[maybe_unused]] job& me, wait_list::list&) noexcept {
+    this->writes_ = Writes;
     const word state = held.state();
-    if (!may_enter(state, Writes, !held.empty())) return false;
+    if (!may_enter(state, Writes, !held.empty())) {
+#if !WEFT_MODEL
+      WEFT_CHECK_SLOW(!detail::has_share(&mutex_, me),
+                      "a job that reads in a shared_mutex asks for it again, to write, or behind a "
+                      "writer that waits for it, and would wait for itself for as long as that one "
+                      "waits; let the first guard go, or hand it to the function that locks again");
+#endif
+      return false;
+    }
     held.set(entered(state, Writes, !held.empty()));
     return true;
   }
@@ -200,27 +233,27 @@ inline shared_mutex_guard<false> shared_mutex::try_lock_shared() noexcept {
 }
 
 WEFT_ALWAYS_INLINE bool shared_mutex::try_enter(bool writes) noexcept {
-  word seen = writes ? wait_list::calm(0) : list_.load(order::relaxed);
-  const word state = wait_list::state_of(seen);
-  const bool alone = wait_list::is_calm(seen) && (state & (called | writing)) == 0;
-  if (alone &&
-      list_.change(seen, state + unit(writes),
+  word seen = wait_list::calm(0);
+  if (list_.change(seen, unit(writes),
                    WEFT_MUTATE("shared_mutex.enter.relaxed", order::acquire, order::relaxed))) {
     return true;
   }
-  return enter_beside(seen, writes, alone && !writes);
+  return enter_beside(seen, writes);
 }
 
-// To guess what is there when nobody else is, instead of looking, takes 0.4 ns less alone, and a third more with
-// eight readers on two cores: whoever guesses wrong has taken the line from the other one for nothing.
 WEFT_ALWAYS_INLINE void shared_mutex::leave(bool writes) noexcept {
-  word seen = list_.load(order::relaxed);
-  if (wait_list::is_calm(seen) &&
-      list_.change(seen, wait_list::state_of(seen) - unit(writes),
+  if (!writes) {
+    const word seen = list_.subtract(
+        reader, WEFT_MUTATE("shared_mutex.leave.relaxed", order::release, order::relaxed));
+    if (wait_list::is_calm(seen)) return;  // the last access
+    return reader_left_beside(seen);
+  }
+  word seen = wait_list::calm(writing);
+  if (list_.change(seen, 0,
                    WEFT_MUTATE("shared_mutex.leave.relaxed", order::release, order::relaxed))) {
     return;  // the last access
   }
-  leave_beside(seen, writes);
+  writer_leaves_beside(seen);
 }
 
 }  // namespace weft

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "weft/sync/event.hpp"
 #include "weft/sync/sync_test_support.hpp"
 
 namespace weft {
@@ -260,6 +263,85 @@ TEST_F(shared_mutex_test, writer_is_not_starved_by_loops_of_readers) {
       }(read, m, written, reads_after));
   EXPECT_LE(reads_after, 128 + static_cast<int>(shared_mutex::overtakes_max))
       << "each reader was let in once more at most, before it and after it, but for overtakings";
+}
+
+task<> writes_once(shared_mutex& m) { const auto held = co_await m.lock(); }
+/// Returns when a writer waits, and readers are not let in before it any more.
+task<> until_a_writer_is_next(shared_mutex& m) {
+  for (;;) {
+    const auto now = m.try_lock_shared();
+    if (!now) co_return;
+    co_await yield_now();
+  }
+}
+
+#ifndef NDEBUG
+task<> reads_twice(shared_mutex& m) {
+  const auto first = co_await m.lock_shared();
+  auto writer = spawn(writes_once, std::ref(m));
+  co_await until_a_writer_is_next(m);
+  const auto second = co_await m.lock_shared();
+}
+task<> reads_and_asks_to_write(shared_mutex& m) {
+  const auto reading = co_await m.lock_shared();
+  const auto writing = co_await m.lock();
+}
+
+TEST(shared_mutex_death_test, reader_that_would_wait_for_itself_is_reported) {
+  for (const auto wrong : {&reads_twice, &reads_and_asks_to_write}) {
+    EXPECT_DEATH(
+        {
+          shared_mutex m;
+          static_cast<void>(run(wrong, std::ref(m)));
+        },
+        "would wait for itself");
+  }
+}
+#endif
+
+task<> keeps_until(shared_mutex_guard<false> held, event& end) {
+  const auto mine = std::move(held);
+  co_await end.wait();
+}
+task<> opens(event& end) {
+  end.set();
+  co_return;
+}
+
+// The share that it had is another job's now, so it does not wait for itself.
+TEST(shared_mutex, reader_whose_guard_was_handed_on_may_ask_again_behind_a_writer) {
+  runtime rt({.workers = 1});
+  shared_mutex m;
+  const auto reads_again = [](shared_mutex& the_m) -> task<> {
+    event end;
+    auto first = co_await the_m.lock_shared();
+    auto keeper = spawn(keeps_until, std::move(first), std::ref(end));
+    auto writer = spawn(writes_once, std::ref(the_m));
+    co_await until_a_writer_is_next(the_m);
+    auto opener = spawn(opens, std::ref(end));  // runs when this one waits
+    const auto second = co_await the_m.lock_shared();
+    co_await keeper;
+    co_await writer;
+    co_await opener;
+  };
+  rt.block_on(reads_again(m));
+}
+
+// Nor is a share that was given back, by whomever: the job reads no more.
+TEST(shared_mutex, reader_that_was_unlocked_by_another_job_may_ask_again_behind_a_writer) {
+  runtime rt({.workers = 1});
+  shared_mutex m;
+  const auto reads_again = [](shared_mutex& the_m) -> task<> {
+    auto first = co_await the_m.lock_shared();
+    auto other = spawn([&first] { first.unlock(); });
+    co_await other;
+    auto in = the_m.try_lock();
+    EXPECT_TRUE(in);
+    auto opener = spawn([&in] { in.unlock(); });
+    const auto second = co_await the_m.lock_shared();  // behind one that writes
+    co_await opener;
+  };
+  rt.block_on(reads_again(m));
 }
 
 using shared_mutex_workers = on_workers;

@@ -16,6 +16,7 @@
 #include <variant>
 
 #include "weft/base/atomic.hpp"
+#include "weft/base/intrusive_list.hpp"
 #include "weft/task/awaiter.hpp"
 #include "weft/task/fork.hpp"
 #include "weft/task/task.hpp"
@@ -43,15 +44,28 @@ class branch_group : private relay<branch_group>, private fork_group {
 
   /// First: `waiter` is about to wait for `count` parts. Throws std::bad_alloc.
   void prepare(promise_base& waiter, unsigned count);
-  /// Then each of them is added, before the first begins.
-  void add(fork_branch& part) noexcept { wait_->add(part); }
-  /// Then all but the first are given jobs and queued.
-  void queue(fork_branch& part) noexcept;
-  /// At last: waits, and runs the first part in the place of the awaiting job. What to resume.
+  /// The jobs of the parts, while none of them has begun: those that are left in it never will.
+  class jobs {
+   public:
+    jobs() noexcept {}
+    ~jobs() {
+      while (!made_.empty()) forked_job::discard(static_cast<forked_job&>(*made_.pop()));
+    }
+    jobs(const jobs&) = delete;
+    jobs& operator=(const jobs&) = delete;
+
+   private:
+    friend class branch_group;
+    intrusive_queue<job, &job::next> made_;
+  };
+  /// Then each of them is added, and given a job, before the first begins. Throws std::bad_alloc; then
+  /// none may begin.
+  void add(fork_branch& part, jobs& to);
+  /// At last: queues all but the first, waits, and runs the first part in the place of the awaiting job.
+  /// What to resume.
   template <class A>
-  std::coroutine_handle<> run(branch_part<A>& first) noexcept {
-    auto& own = static_cast<typename branch_part<A>::branch&>(first.make_job(home()));
-    wait(own);
+  std::coroutine_handle<> run(branch_part<A>&, jobs& all) noexcept {
+    auto& own = static_cast<typename branch_part<A>::branch&>(begin(all));
     return own.start();
   }
   /// Instead of all that: there is nothing to run, for `error` was thrown on the way.
@@ -68,8 +82,9 @@ class branch_group : private relay<branch_group>, private fork_group {
 
   promise_base& parent() noexcept { return *this->promise().parent(); }
   scheduler& home() noexcept { return parent().owner()->home(); }
-  void wait(forked_job& first) noexcept;
+  forked_job& begin(jobs& all) noexcept;
   std::coroutine_handle<> resumed() noexcept;
+  bool is_first() noexcept;
   bool decide() noexcept;
 
   atomic<bool> failed_{false};  // or the race is won
@@ -106,7 +121,7 @@ class branch_part : public fork_branch {
 
   class branch final : public forked_job, private relay<branch>, private boundary_relay<branch> {
    public:
-    branch(scheduler& home, branch_part& part) noexcept
+    branch(scheduler& home, branch_part& part)
         : forked_job(home, how, part, sizeof(branch), *part.group_.parent().owner(),
                      forked_job::where::with_forking),
           part_(part) {}
@@ -114,13 +129,12 @@ class branch_part : public fork_branch {
       if (!this->begin()) return this->end(part_.group_, true, nullptr);
       this->promise().attach(part_.group_.parent(), *this);
       this->promise().become_root(*this);
-      bool ready = false;
       try {
-        ready = part_.awaiter_.await_ready();
+        if (!part_.awaiter_.await_ready()) return this->suspend_in(part_.awaiter_);
       } catch (...) {
         return failed();
       }
-      return ready ? resumed() : this->suspend_in(part_.awaiter_);
+      return resumed();
     }
 
    private:
@@ -158,7 +172,13 @@ class branch_part : public fork_branch {
   static forked_job& make(fork_branch& self, scheduler& home) {
     auto& part = static_cast<branch_part&>(self);
     const job& forking = *part.group_.parent().owner();
-    return *::new (allocate_frame_for(forking, sizeof(branch))) branch(home, part);
+    void* const memory = allocate_frame_for(forking, sizeof(branch));
+    try {
+      return *::new (memory) branch(home, part);
+    } catch (...) {  // no memory for its bindings
+      free_frame(memory, sizeof(branch));
+      throw;
+    }
   }
 
   awaiter awaiter_;

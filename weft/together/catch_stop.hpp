@@ -33,7 +33,7 @@ class catch_stop_await final : private relay<catch_stop_await<A>>,
 
   bool await_ready() { return false; }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> outer) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> outer) {
     static_assert(weft_promise<P>, "catch_stop() can be awaited in a weft::task only");
     outer_ = &outer.promise();
     if (inner_.await_ready()) return resumed();

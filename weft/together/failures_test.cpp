@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/task/ok.hpp"
 #include "weft/task/shield_scope.hpp"
 #include "weft/testing/virtual_time.hpp"
 #include "weft/together/fork_join.hpp"
@@ -24,6 +26,7 @@
 #include "weft/together/parallel.hpp"
 #include "weft/together/race.hpp"
 #include "weft/together/scope.hpp"
+#include "weft/together/stream.hpp"
 #include "weft/together/when_all.hpp"
 
 namespace weft {
@@ -358,7 +361,71 @@ TEST(panic_death_test, destructor_that_throws_ends_the_program) {
           static_cast<void>(co_await stopped.outcome());
         }());
       },
-      "");
+      "a destructor threw while the frame");
+}
+
+/// Nothing runs twice before that: not what waits for the frame, nor what is behind it.
+TEST(panic_death_test, destructor_that_throws_ends_the_program_before_anything_goes_on) {
+  struct bad {
+    ~bad() noexcept(false) { throw mishap(8); }
+  };
+  struct says {
+    ~says() { std::fputs("the outer frame went on\n", stderr); }
+  };
+  const auto inner = []() -> task<> {
+    const bad local;
+    co_await sleep_for(1h);
+  };
+  const auto run_it = [&] {
+    std::set_terminate([] {
+      std::fputs("terminated\n", stderr);
+      std::abort();
+    });
+    testing::virtual_runtime rt;
+    rt.block_on([](const auto& f) -> task<> {
+      const says at_the_end;
+      const auto timed = co_await timeout(1ms, f());
+      static_cast<void>(timed);
+    }(inner));
+  };
+  EXPECT_EXIT(run_it(), ::testing::KilledBySignal(SIGABRT),
+              "^weft: a destructor threw[^\n]*\nterminated\n$");
+}
+
+/// The same where a frame is destroyed without a stop: of a stream that is left early, and behind ok().
+struct throws_at_its_end {
+  ~throws_at_its_end() noexcept(false) { throw mishap(9); }
+};
+void goes_on_once(int& times) {
+  if (++times == 2) std::_Exit(3);
+}
+stream<int> left_early() {
+  const throws_at_its_end local;
+  for (int i = 0;; ++i) co_yield i;
+}
+task<result<int>> gives_up() {
+  const throws_at_its_end local;
+  const result<int> none = std::unexpected(std::make_error_code(std::errc::timed_out));
+  co_return co_await ok(none);
+}
+TEST(panic_death_test, destructor_that_throws_in_a_stream_resumes_nobody_twice) {
+  EXPECT_EXIT(block_on([]() -> task<> {
+                int times = 0;
+                auto numbers = left_early();
+                const auto first = co_await numbers.next();
+                static_cast<void>(first);
+                goes_on_once(times);
+              }()),
+              ::testing::KilledBySignal(SIGABRT), "");
+}
+TEST(panic_death_test, destructor_that_throws_behind_ok_resumes_nobody_twice) {
+  EXPECT_EXIT(block_on([]() -> task<> {
+                int times = 0;
+                const auto got = co_await gives_up();
+                static_cast<void>(got);
+                goes_on_once(times);
+              }()),
+              ::testing::KilledBySignal(SIGABRT), "");
 }
 
 }  // namespace

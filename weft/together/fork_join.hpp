@@ -107,7 +107,7 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
   /// The job of this branch, when somebody else runs it.
   class taken final : public forked_job, private boundary_relay<taken> {
    public:
-    taken(scheduler& home, fork_part& part) noexcept
+    taken(scheduler& home, fork_part& part)  // throws std::bad_alloc
         : forked_job(home, how, part, sizeof(taken), *part.group().parent().owner(),
                      forked_job::where::anywhere),
           part_(part) {}
@@ -138,7 +138,7 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     std::coroutine_handle<> resumed() noexcept {
       if constexpr (is_call) {
         if (WEFT_UNLIKELY(this->stopped())) {
-          part_.held_.destroy();
+          part_.held_.destroy_stopped();
         } else if (WEFT_UNLIKELY(part_.slot().has_error())) {
           note_failure(part_.slot().error());
         }
@@ -147,14 +147,20 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     }
     fork_group& group() noexcept { return part_.group(); }
 
-    static constexpr job_kind how{.run = &run, .in_block = true};
+    static constexpr job_kind how{.run = &run, .in_block = true, .name = "fork"};
     fork_part& part_;
   };
   Await& group() noexcept { return static_cast<Await&>(*this); }
   static forked_job& make_taken(fork_branch& branch, scheduler& home) {
     auto& part = static_cast<fork_part&>(branch);
     const job& forking = *part.group().parent().owner();
-    return *::new (allocate_frame_for(forking, sizeof(taken))) taken(home, part);
+    void* const memory = allocate_frame_for(forking, sizeof(taken));
+    try {
+      return *::new (memory) taken(home, part);
+    } catch (...) {  // no memory for its bindings
+      free_frame(memory, sizeof(taken));
+      throw;
+    }
   }
 };
 
@@ -213,7 +219,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   }
   WEFT_NOINLINE void give_job(fork_branch& branch) noexcept {
     scheduler& home = parent().owner()->home();
-    home.schedule(branch.make_job(home), wake_kind::spawned);
+    home.schedule(branch.make_job_of_taken(home), wake_kind::spawned);
   }
 
   /// Runs part K in place, as a call of the forking job.
@@ -257,7 +263,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     if (WEFT_UNLIKELY(self.wait_ != nullptr)) return self.conclude();
     if constexpr (part_at<K>::is_call) {
       if (WEFT_UNLIKELY(self.stopped())) {
-        self.template part<K>().held_.destroy();
+        self.template part<K>().held_.destroy_stopped();
         return self.abandon(K + 1, true);
       }
     }
@@ -265,7 +271,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   }
 
   fork_wait& slow() noexcept {
-    if (wait_ == nullptr) wait_ = fork_wait::make(*this, count, *parent().owner());
+    if (wait_ == nullptr) wait_ = &fork_wait::make_for_taken(*this, count, *parent().owner());
     return *wait_;
   }
   template <class Do>

@@ -35,6 +35,21 @@ TEST(fork_join, gives_what_the_branches_give) {
   EXPECT_EQ(rt.block_on(fib(15)), 610);
 }
 
+task<> names_itself_while_branches_are_stolen() {
+  const auto first = [] {
+    this_task::set_name("first");
+    return fib(6);
+  };
+  const auto second = [] { return fib(6); };
+  auto [a, b] = co_await fork_join(first, second);
+  EXPECT_EQ(a + b, 16);
+}
+/// A thief makes its job while the one that it takes from gets a name (under tsan).
+TEST(fork_join, job_may_be_named_while_its_branches_are_stolen) {
+  runtime rt({.workers = 2});
+  for (int i = 0; i < 300; ++i) rt.block_on(rt.spawn(names_itself_while_branches_are_stolen));
+}
+
 TEST(fork_join, works_without_a_runtime) { EXPECT_EQ(block_on(fib(10)), 55); }
 
 TEST(fork_join, many_workers_give_the_same) {
@@ -55,10 +70,12 @@ task<std::unique_ptr<int>> owned(int v) { co_return std::make_unique<int>(v); }
 task<std::string> all_kinds() {
   int count = 0;
   int target = 5;
-  auto results = co_await fork_join([&] { return nothing(count); }, [] { return 2; }, [&] { ++count; },
-                                    [&] { return reference(target); }, [] { return owned(7); });
-  static_assert(std::is_same_v<decltype(results), std::tuple<std::monostate, int, std::monostate, int&,
-                                                             std::unique_ptr<int>>>);
+  auto results =
+      co_await fork_join([&] { return nothing(count); }, [] { return 2; }, [&] { ++count; },
+                         [&] { return reference(target); }, [] { return owned(7); });
+  static_assert(
+      std::is_same_v<decltype(results),
+                     std::tuple<std::monostate, int, std::monostate, int&, std::unique_ptr<int>>>);
   std::get<3>(results) = 6;
   co_return std::to_string(count) + " " + std::to_string(std::get<1>(results)) + " " +
       std::to_string(target) + " " + std::to_string(*std::get<4>(results));
@@ -212,7 +229,8 @@ TEST(fork_join, a_failure_stops_what_others_have_begun) {
 // --- Stopping
 
 task<int> two_sleepers(bool& a, bool& b) {
-  auto [x, y] = co_await fork_join([&] { return sleeps_for_ever(a); }, [&] { return sleeps_for_ever(b); });
+  auto [x, y] =
+      co_await fork_join([&] { return sleeps_for_ever(a); }, [&] { return sleeps_for_ever(b); });
   co_return x + y;
 }
 task<bool> times_out(bool& a, bool& b) {
@@ -229,7 +247,8 @@ TEST(fork_join, a_stop_reaches_all_branches) {
 
 task<int> done_at_once() { co_return 1; }
 task<int> waits_for_the_second(bool& b) {
-  auto [x, y] = co_await fork_join([] { return done_at_once(); }, [&] { return sleeps_for_ever(b); });
+  auto [x, y] =
+      co_await fork_join([] { return done_at_once(); }, [&] { return sleeps_for_ever(b); });
   co_return x + y;
 }
 task<bool> last_in_place(bool& b) {
@@ -252,9 +271,8 @@ task<> scenario() {
       },
       []() -> task<int> {
         co_await sleep_for(5ms);
-        auto inner = co_await fork_join(
-            []() -> task<> { co_await yield_now(); },
-            []() -> task<> { co_await sleep_for(1ms); });
+        auto inner = co_await fork_join([]() -> task<> { co_await yield_now(); },
+                                        []() -> task<> { co_await sleep_for(1ms); });
         static_cast<void>(inner);
         co_return 2;
       },

@@ -182,12 +182,13 @@ class loop_in_place {
 template <class Total>
 class loop_as_branch : public branch_group {
  protected:
-  std::coroutine_handle<> start(task<Total>& all, promise_base& waiter) noexcept {
+  std::coroutine_handle<> start(task<Total>& all, promise_base& waiter) {
     branch_group& group = *this;
     part_.emplace(std::move(all), group);
     this->prepare(waiter, 1);
-    this->add(*part_);
-    return this->run(*part_);
+    branch_group::jobs made;
+    this->add(*part_, made);
+    return this->run(*part_, made);
   }
   Total end(task<Total>&) {
     this->check();

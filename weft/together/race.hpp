@@ -52,12 +52,12 @@ class race_await<std::index_sequence<I...>, A...> final : private branch_group,
 
   bool await_ready() const noexcept { return false; }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "race() can be awaited in a weft::task only");
     this->prepare(waiter.promise(), sizeof...(A));
-    (this->add(part<I>()), ...);
-    ((I == 0 ? void() : this->queue(part<I>())), ...);
-    return this->run(part<0>());
+    branch_group::jobs made;
+    (this->add(part<I>(), made), ...);
+    return this->run(part<0>(), made);
   }
   winner await_resume() {
     this->check();

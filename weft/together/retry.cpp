@@ -18,7 +18,7 @@ job& running() noexcept {
 /// What tells calls apart that begin together, in one process and in many.
 std::uint64_t seed_of(const retry_policy& policy, job& me) noexcept {
   if (policy.seed != 0) return policy.seed;
-  return static_cast<std::uint64_t>(me.home().now_ns()) * 0x9e3779b97f4a7c15u + me.id;
+  return static_cast<std::uint64_t>(me.home().now_ns()) * 0x9e3779b97f4a7c15u + me.id();
 }
 
 }  // namespace

@@ -217,7 +217,7 @@ class child_of final : public child_job, private root_body<child_of<Body, Tell>,
     void* const memory = allocate();
     try {
       return *::new (memory) child_of(home, group, tell, std::forward<A>(a)...);
-    } catch (...) {  // an argument's copy
+    } catch (...) {  // an argument's copy, or no memory
       release(memory);
       throw;
     }
@@ -267,7 +267,7 @@ class child_of final : public child_job, private root_body<child_of<Body, Tell>,
     auto& task = this->called().task;
     auto& gave = task.promise().slot();
     if (WEFT_UNLIKELY(!gave.has_value() && !gave.has_error())) {
-      task.destroy();
+      task.destroy_stopped();
       return finish_stopped();
     }
     tell_.ended(this->group(), gave);
@@ -403,9 +403,7 @@ template <class Self, class R>
 class scope_await_base : public scope_operation {
   class body_job final : public child_job, private boundary_relay<body_job> {
    public:
-    body_job(scheduler& home, scope_await_base& of) noexcept : child_job(home, how, of), of_(of) {
-      this->set_name("scope");
-    }
+    body_job(scheduler& home, scope_await_base& of) : child_job(home, how, of), of_(of) {}
     ~body_job() = default;
 
    private:
@@ -424,8 +422,12 @@ class scope_await_base : public scope_operation {
     }
     std::coroutine_handle<> resumed() noexcept {
       const bool stopped = this->stopped();
-      if (!stopped) take(task_.promise().slot());
-      task_.destroy();
+      if (stopped) {
+        task_.destroy_stopped();
+      } else {
+        take(task_.promise().slot());
+        task_.destroy();
+      }
       return finish(stopped);
     }
     void take(result_slot<R>& slot) noexcept {
@@ -455,7 +457,7 @@ class scope_await_base : public scope_operation {
       return &static_cast<const body_job&>(self).of_.waiting_job();
     }
     static constexpr child_job::operations how{
-        {child_job::as_child(&waiting)}, &start_body_job, nullptr, nullptr};
+        {child_job::as_child(&waiting, "scope")}, &start_body_job, nullptr, nullptr};
 
     scope_await_base& of_;
     task<R> task_;
@@ -464,7 +466,7 @@ class scope_await_base : public scope_operation {
  public:
   bool await_ready() const noexcept { return false; }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "scope() can be awaited in a weft::task only");
     job_.emplace(waiter.promise().owner()->home(), *this);
     return this->start_body(waiter.promise(), *job_);

@@ -94,21 +94,27 @@ class select_operand {
       : awaiter_(get_awaiter(std::forward<A>(awaitable))), group_(group) {}
   ~select_operand() {
     if constexpr (has_undo) {
-      if (part_ && group_.winner() != I) awaiter_.undo();
+      if (part_ && part_->has_begun() && group_.winner() != I) awaiter_.undo();
     }
   }
   select_operand(const select_operand&) = delete;
   select_operand& operator=(const select_operand&) = delete;
 
   bool look() { return static_cast<bool>(awaiter_.await_ready()); }
+  /// Of one that runs, before anything begins. Throws std::bad_alloc.
+  void make() {
+    if constexpr (how_it_waits == kind::runs) {
+      if (!part_) part_.emplace(*this);
+    }
+  }
   void begin() noexcept {
-    part_.emplace(*this);
+    if constexpr (how_it_waits != kind::runs) part_.emplace(*this);
     part_->begin();
   }
   void stop() noexcept { part_->stop(); }
   value_type take() {
     if constexpr (how_it_waits == kind::runs) {
-      if (part_) return part_->take();
+      if (part_ && part_->has_begun()) return part_->take();
     }
     if constexpr (std::is_void_v<T>) {
       awaiter_.await_resume();
@@ -133,16 +139,18 @@ class select_operand {
   /// A job that runs. It begins in a queue, and may be stopped before.
   class running final : public job, private relay<running>, private boundary_relay<running> {
    public:
-    explicit running(select_operand& of) noexcept
-        : job(of.group_.awaiting_job().home(), how), of_(of) {
-      this->set_name("select");
+    explicit running(select_operand& of) : job(of.group_.awaiting_job().home(), how), of_(of) {
       this->set_stopped_by_owner();
       this->go_with(of.group_.awaiting_job());
       this->inherit_locals(of.group_.awaiting_job());
       census_add(census_kind::jobs, 1);
     }
     ~running() { census_add(census_kind::jobs, -1); }
-    void begin() noexcept { this->home().launch(*this); }
+    void begin() noexcept {
+      begun_ = true;
+      this->home().launch(*this);
+    }
+    bool has_begun() const noexcept { return begun_; }
     value_type take() {
       if constexpr (std::is_void_v<T>) {
         slot_.take();
@@ -165,12 +173,12 @@ class select_operand {
       this->promise().attach(of_.group_.waiter(), *this);
       this->promise().become_root(*this);
       try {
-        if (of_.awaiter_.await_ready()) return resumed();
+        if (!of_.awaiter_.await_ready()) return this->suspend_in(of_.awaiter_);
       } catch (...) {
         slot_.set_error(std::current_exception());
         return end(false);
       }
-      return this->suspend_in(of_.awaiter_);
+      return resumed();
     }
     std::coroutine_handle<> resumed() noexcept {
       if (WEFT_UNLIKELY(this->stopped())) return end(true);
@@ -201,9 +209,10 @@ class select_operand {
       return &static_cast<const running&>(self).of_.group_.awaiting_job();
     }
 
-    static constexpr job_kind how{.run = &run, .part_of = &waiting_job};
+    static constexpr job_kind how{.run = &run, .part_of = &waiting_job, .name = "select"};
     select_operand& of_;
     result_slot<T> slot_;
+    bool begun_ = false;  // by the awaiting job
   };
 
   /// One that runs, and may have happened as a loser, but can be undone (a rate_limiter's acquire()).
@@ -256,6 +265,9 @@ class select_await<std::index_sequence<I...>, A...> final : private select_group
     static_cast<void>(((I == i && (ready = part<I>().look(), true)) || ...));
     return ready;
   }
+  void make(unsigned i) override {
+    static_cast<void>(((I == i && (part<I>().make(), true)) || ...));
+  }
   void begin(unsigned i) noexcept override {
     static_cast<void>(((I == i && (part<I>().begin(), true)) || ...));
   }
@@ -285,6 +297,11 @@ template <class... A>
 
 /// As select(); of several that are ready the one that stands first is taken. An operand that is always
 /// ready starves those behind it.
+/// They are looked at one after the other, not all at one moment. So in `select_biased(a.recv(),
+/// b.recv(), just(0))`, with its last operand as a default, a message that comes to `a` when that has
+/// been looked at does not count: the default, or a later message of `b`, is taken, although at no moment
+/// both channels were empty, or `a` was. Without a default nothing is missed: a select that finds nothing
+/// waits, and whatever is there then ends the wait.
 template <class... A>
   requires(sizeof...(A) != 0 && (detail::can_be_awaited<A &&> && ...))
 [[nodiscard("co_await it")]] auto select_biased(A&&... awaitables WEFT_LIFETIMEBOUND) {

@@ -120,6 +120,14 @@ std::coroutine_handle<> select_group::start(promise_base& waiter) noexcept {
 
 std::coroutine_handle<> select_group::begin_all() noexcept {
   if (sees_stop(awaiting_job())) return unwind(*waiter_);  // nothing has begun
+  try {
+    for (unsigned i = 0; i < operands_.size(); ++i) {
+      if (operands_[i].kind == operand_kind::runs) make(i);
+    }
+  } catch (...) {  // no memory
+    error_ = std::current_exception();
+    return waiter_->handle();
+  }
   claim_.reset();
   deciders_.store(2, order::relaxed);
   pending_.store(0, order::relaxed);

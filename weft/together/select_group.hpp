@@ -58,12 +58,14 @@ class select_group : public operation, private scheduler, private relay<select_g
   // What the operands do, by index.
   /// Whether it is ready, and if so takes it. May throw.
   virtual bool look_at(unsigned operand) = 0;
+  /// Of those that run, before any begins: makes what it runs as. Throws std::bad_alloc.
+  virtual void make(unsigned operand) = 0;
   virtual void begin(unsigned operand) noexcept = 0;
   virtual void stop(unsigned operand) noexcept = 0;
 
   /// Looks at all operands. True: one of them is ready, and is the winner.
   bool look(std::span<state> operands);
-  /// Rethrows what look_at() threw while the job was suspended.
+  /// Rethrows what look_at() threw while the job was suspended, or make().
   void check() {
     if (WEFT_UNLIKELY(error_ != nullptr)) std::rethrow_exception(std::move(error_));
   }

@@ -44,18 +44,30 @@ class stop_link : public list_hook<> {
 class stop_state {
  public:
   static stop_state* make() { return new stop_state; }
-  void keep() noexcept { keepers_.fetch_add(1, order::relaxed); }
+  void keep() noexcept { keepers_.fetch_add(1, order::relaxed); }  // by who has a share already
   void drop() noexcept {
-    if (keepers_.fetch_sub(1, order::acq_rel) == 1) delete this;
+    if (keepers_.fetch_sub(1, WEFT_MUTATE("stop_token.drop.relaxed", order::acq_rel,
+                                          order::relaxed)) == 1) {  // P4
+      delete this;
+    }
   }
-  void keep_source() noexcept { sources_.fetch_add(1, order::relaxed); }
-  void drop_source() noexcept { sources_.fetch_sub(1, order::relaxed); }
-  bool has_source() const noexcept { return sources_.load(order::relaxed) != 0; }
+  void keep_source() noexcept { sources_.fetch_add(1, order::relaxed); }  // by a source
+  void drop_source() noexcept {
+    sources_.fetch_sub(
+        1, WEFT_MUTATE("stop_token.source.relaxed", order::release, order::relaxed));  // P5
+  }
+  bool has_source() const noexcept { return sources_.load(order::acquire) != 0; }  // P5
   bool requested() noexcept {
-    if (requested_.load(order::acquire)) return true;
+    if (requested_.load(order::acquire)) return true;  // P3
     if (WEFT_LIKELY(!looks_)) return false;
     look();
-    return requested_.load(order::acquire);
+    return requested_.load(order::acquire);  // P3
+  }
+  /// It was requested, or may be.
+  bool possible() noexcept {
+    // In this order: the last source may ask for the stop, and go, in between.
+    return WEFT_MUTATE("stop_token.possible.asked_first", has_source() || requested(),
+                       requested() || has_source());
   }
 
   /// True: this was the first one; all links were called, on this thread.
@@ -79,8 +91,8 @@ class stop_state {
   atomic<std::uint32_t> sources_{1};
   atomic<bool> requested_{false};  // set under lock_
   const bool looks_ = false;
-  atomic<const stop_link*> calling_{nullptr};
-  const void* caller_ = nullptr;  // its thread; under lock_
+  atomic<const stop_link*> calling_{nullptr};  // by the requesting thread
+  plain<const void*> caller_{nullptr};         // its thread; under lock_
   spin_lock lock_;
   intrusive_list<stop_link> links_;
 };
@@ -132,7 +144,7 @@ class stop_token {
   }
   /// False: there was no request, and there is nobody left to make one.
   bool stop_possible() const noexcept {
-    return state_.get() != nullptr && (state_.get()->requested() || state_.get()->has_source());
+    return state_.get() != nullptr && state_.get()->possible();
   }
   friend bool operator==(const stop_token& a, const stop_token& b) noexcept {
     return a.state_.get() == b.state_.get();
@@ -207,7 +219,9 @@ namespace detail {
 /// A branch against a token. The protocol is that of timeout.cpp, the token in the place of the timer.
 class with_stop_operation : public join_operation, private stop_link {
  public:
-  void withdraw() noexcept final { branch_.stop(); }  // the answer is joined()
+  void withdraw() noexcept final {
+    if (!WEFT_MUTATE("with_stop.withdraw.stops_nobody", false, true)) branch_.stop();
+  }  // the answer is joined()
   const char* what() const noexcept final { return "with_stop"; }
 
  protected:
@@ -228,7 +242,7 @@ class with_stop_operation : public join_operation, private stop_link {
   const stop_token token_;
   atomic<std::uint32_t> parties_{2};
   bool launched_ = false;
-  bool requested_ = false;
+  plain<bool> requested_{false};
 };
 
 template <class A>
@@ -266,8 +280,8 @@ class with_stop_await final {
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "with_stop() can be awaited in a weft::task only");
-    branch_ = &make_awaiting_job(waiter.promise().owner()->home(), awaitable_);
-    branch_->set_name("with_stop");
+    branch_ = &make_awaiting_job<detail::awaits_for::with_stop>(waiter.promise().owner()->home(),
+                                                                awaitable_);
     operation_.emplace(*branch_, token_);
     return operation_->start(waiter.promise());
   }

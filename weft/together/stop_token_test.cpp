@@ -46,6 +46,31 @@ TEST(stop_token, sees_the_request_and_who_is_left_to_make_one) {
   EXPECT_FALSE(abandoned.stop_possible());
 }
 
+// A source that asks for a stop and goes at once leaves no moment in which there was none.
+TEST(stop_token, a_stop_that_comes_is_never_called_impossible) {
+  constexpr int rounds = 200;
+  std::optional<stop_source> source(std::in_place);
+  std::atomic<int> begun{-1}, done{-1};
+  std::thread asks([&] {
+    for (int i = 0; i < rounds; ++i) {
+      while (begun.load() != i) std::this_thread::yield();
+      source->request_stop();
+      source.reset();
+      done.store(i);
+    }
+  });
+  int denied = 0;
+  for (int i = 0; i < rounds; ++i) {
+    const stop_token token = source->get_token();
+    begun.store(i);
+    while (!token.stop_requested()) denied += !token.stop_possible();
+    while (done.load() != i) std::this_thread::yield();
+    source.emplace();
+  }
+  asks.join();
+  EXPECT_EQ(denied, 0);
+}
+
 TEST(stop_token, callbacks_run_once_or_not_at_all) {
   stop_source source;
   int ran = 0;

@@ -79,7 +79,10 @@ class stream_promise_base : public promise_base {
   std::suspend_always initial_suspend() const noexcept { return {}; }
   to_consumer final_suspend() const noexcept { return to_consumer(); }
   void return_void() const noexcept {}
-  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+  void unhandled_exception() noexcept {
+    check_not_unwinding();
+    error_ = std::current_exception();
+  }
 
   /// `consumer` waits for the next element. What to resume.
   std::coroutine_handle<> pulled_by(promise_base& consumer) noexcept {
@@ -269,6 +272,7 @@ class [[nodiscard("await its next(), or one of its sinks")]] stream {
     if (is_over()) return;
     WEFT_ASSERT(!promise().running(),
                 "a stream was destroyed while its next() is awaited, or by itself");
+    promise().abandon();  // a destructor in it that throws must resume nobody
     promise_base::destroy(std::exchange(frame_, nullptr));
   }
   element arrived() {

@@ -33,18 +33,24 @@ std::coroutine_handle<> timeout_operation::start_branch(promise_base& waiter) no
   return branch_.start();
 }
 
-void timeout_operation::joined() noexcept { leave(armed_in_->cancel(*this) ? 2 : 1); }
+void timeout_operation::joined() noexcept {
+  const bool cancelled = armed_in_->cancel(*this);
+  leave(cancelled && !WEFT_MUTATE("timeout.cancelled.counts", false, true) ? 2 : 1);
+}
 
 void timeout_operation::fired(timer_entry& entry) noexcept {
   auto& self = static_cast<timeout_operation&>(entry);
-  self.expired_ = true;
-  self.branch_.stop();
+  self.expired_.set(true);
+  if (!WEFT_MUTATE("timeout.fired.stops_nobody", false, true)) self.branch_.stop();
   self.leave(1);
 }
 
 void timeout_operation::leave(std::uint32_t parties) noexcept {
-  if (parties_.fetch_sub(parties, order::acq_rel) != parties) return;  // P1
-  finish(branch_.was_stopped && !expired_);                            // I2
+  if (parties_.fetch_sub(parties, WEFT_MUTATE("timeout.leave.relaxed", order::acq_rel,
+                                              order::relaxed)) != parties) {  // P1
+    return;
+  }
+  finish(branch_.was_stopped && !WEFT_MUTATE("timeout.end.unasked", expired_.get(), false));  // I2
 }
 
 }  // namespace weft::detail

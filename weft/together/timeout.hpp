@@ -6,6 +6,8 @@
 // The awaitable runs as a branch: a job of its own, started at once on the same worker. When the
 // time is over the branch is stopped, and its end is awaited: nothing of it is alive afterwards. If
 // it had completed after all, completion wins and its value is given.
+// A worker that was busy may find the timeout overdue together with a longer sleep inside of it: then the
+// deadlines decide, if both timers are its own. What is another worker's, or I/O, may have ended first.
 //
 //   Result   result<T>; where the awaitable gives a result<T> itself, the two are one
 //   Errors   errc::timed_out; an exception of the awaitable is rethrown
@@ -29,7 +31,9 @@ namespace detail {
 /// The untyped part: a branch against the clock.
 class timeout_operation : public join_operation, private timer_entry {
  public:
-  void withdraw() noexcept final { branch_.stop(); }  // must finish: the answer is joined()
+  void withdraw() noexcept final {
+    if (!WEFT_MUTATE("timeout.withdraw.stops_nobody", false, true)) branch_.stop();
+  }  // must finish: the answer is joined()
   const char* what() const noexcept final { return "timeout"; }
 
  protected:
@@ -55,7 +59,7 @@ class timeout_operation : public join_operation, private timer_entry {
   atomic<std::uint32_t> parties_{2};
   from base_;
   bool launched_ = false;
-  bool expired_ = false;
+  plain<bool> expired_{false};
 };
 
 template <class T>
@@ -102,8 +106,8 @@ class timeout_await final {
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "timeout() can be awaited in a weft::task only");
-    branch_ = &make_awaiting_job(waiter.promise().owner()->home(), awaitable_);
-    branch_->set_name("timeout");
+    branch_ = &make_awaiting_job<detail::awaits_for::timeout>(waiter.promise().owner()->home(),
+                                                              awaitable_);
     operation_.emplace(*branch_, from_now_, ns_);
     return operation_->start(waiter.promise());
   }

@@ -88,15 +88,15 @@ class when_all_await<std::index_sequence<I...>, A...> final : private branch_gro
 
   bool await_ready() const noexcept { return sizeof...(A) == 0; }
   template <class P>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) {
     static_assert(weft_promise<P>, "when_all() can be awaited in a weft::task only");
     if constexpr (sizeof...(A) == 0) {
       return waiter;
     } else {
       this->prepare(waiter.promise(), sizeof...(A));
-      (this->add(part<I>()), ...);
-      ((I == 0 ? void() : this->queue(part<I>())), ...);
-      return this->run(part<0>());
+      branch_group::jobs made;
+      (this->add(part<I>(), made), ...);
+      return this->run(part<0>(), made);
     }
   }
   std::tuple<typename branch_part<A>::value_type...> await_resume() {
@@ -160,17 +160,16 @@ class parts_of_range : protected branch_group {
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
     static_assert(weft_promise<P>, "when_all() and race() can be awaited in a weft::task only");
+    branch_group::jobs made;
     try {
       make_parts();
       this->prepare(waiter.promise(), static_cast<unsigned>(count_));
+      for (std::size_t i = 0; i < count_; ++i) this->add(parts_[i].branch, made);
     } catch (...) {  // thrown by f, or no memory: nothing has begun
       this->give_up(std::current_exception());
       return waiter;
     }
-    for (std::size_t i = 0; i < count_; ++i) this->add(parts_[i].branch);
-    // The awaiting job stays where it is until the first part runs: so does this.
-    for (std::size_t i = 1; i < count_; ++i) this->queue(parts_[i].branch);
-    return this->run(parts_[0].branch);
+    return this->run(parts_[0].branch, made);
   }
 
  protected:
