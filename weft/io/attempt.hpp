@@ -1,5 +1,5 @@
 // attempt: one try of the call that an operation asks for, without waiting: what a driver that is
-// told of readiness (epoll) does with it, and what a completion driver need not.
+// told of readiness (epoll, poll) does with it, and what a completion driver need not.
 //
 //   Errors  EINTR, a connection that died in the queue of a listener, SIGPIPE and short counts end
 //           here; the answer is a result that a user can act upon
@@ -15,9 +15,14 @@ class io_operation;
 /// What a try of the call gave.
 enum class attempt : std::uint8_t {
   done,     // op.answer is set
+  drained,  // done, and what was received is all that there was: the next try would say not_yet
   not_yet,  // EAGAIN: an event will tell
   more,     // it moved its share of this turn and could go on: later, without an event
 };
+
+constexpr bool is_done(attempt how) noexcept {
+  return how == attempt::done || how == attempt::drained;
+}
 
 /// Bytes that a `whole` operation may move in one try, so that a fast peer cannot keep a worker.
 inline constexpr std::size_t attempt_bytes_max = std::size_t{1} << 20;

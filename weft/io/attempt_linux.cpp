@@ -9,6 +9,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/io/driver.hpp"
+#include "weft/io/lent_buffers.hpp"
 
 namespace weft::io {
 namespace {
@@ -17,7 +18,8 @@ static_assert(sizeof(io_part) == sizeof(iovec) &&
               offsetof(io_part, data) == offsetof(iovec, iov_base) &&
               offsetof(io_part, size) == offsetof(iovec, iov_len));
 
-constexpr int parts_max = 64;  // parts handed to one sendmsg
+constexpr int parts_max = 64;               // parts handed to one sendmsg
+constexpr std::size_t messages_max = 1024;  // handed to one recvmmsg or sendmmsg (UIO_MAXIOV)
 
 attempt answered(io_operation& op, std::int64_t answer) noexcept {
   op.answer = answer;
@@ -80,6 +82,23 @@ ssize_t receive_some(io_operation& op) noexcept {
               0);
 }
 
+/// A buffer is borrowed for the try, and kept if there were bytes.
+attempt try_receive_lent(io_operation& op) noexcept {
+  std::byte* const buffer = borrow_from_heap();
+  if (buffer == nullptr) return answered(op, -ENOMEM);
+  for (;;) {
+    const ssize_t n = recv(op.handle->fd(), buffer, lent_bytes_max, 0);
+    if (n > 0) {
+      op.lend(heap_lender(), buffer);
+      return answered(op, n);
+    }
+    const int error = n < 0 ? errno : 0;
+    if (error == EINTR) continue;
+    heap_lender().give_back(buffer);
+    return would_wait(error) ? attempt::not_yet : answered(op, -error);
+  }
+}
+
 ssize_t send_some(io_operation& op) noexcept {
   return send(op.handle->fd(), static_cast<const std::byte*>(op.buffer) + op.moved,
               op.length - op.moved, MSG_NOSIGNAL);
@@ -104,6 +123,29 @@ ssize_t send_parts(io_operation& op) noexcept {
   header.msg_iov = left;
   header.msg_iovlen = n;
   return sendmsg(op.handle->fd(), &header, MSG_NOSIGNAL);
+}
+
+/// One message, or as many as there are of those that follow each other: see io_operation::length.
+attempt try_messages(io_operation& op, bool sends) noexcept {
+  const int flags = sends ? MSG_NOSIGNAL : MSG_CMSG_CLOEXEC;
+  auto* const list = static_cast<mmsghdr*>(op.buffer);
+  const auto count = static_cast<unsigned>(std::min<std::size_t>(op.length, messages_max));
+  for (;;) {
+    ssize_t n;
+    if (count > 1) {
+      n = sends ? sendmmsg(op.handle->fd(), list, count, flags | MSG_DONTWAIT)
+                : recvmmsg(op.handle->fd(), list, count, flags | MSG_DONTWAIT, nullptr);
+    } else {
+      auto* const one = static_cast<msghdr*>(op.buffer);
+      n = sends ? sendmsg(op.handle->fd(), one, flags) : recvmsg(op.handle->fd(), one, flags);
+    }
+    if (n >= 0) {
+      if (count > 1) op.moved = static_cast<std::size_t>(n);
+      return answered(op, count > 1 ? static_cast<std::int64_t>(list->msg_len) : n);
+    }
+    if (errno == EINTR) continue;
+    return would_wait(errno) ? attempt::not_yet : answered(op, -errno);
+  }
 }
 
 template <class Move>
@@ -157,15 +199,22 @@ attempt try_call(io_operation& op) noexcept {
       return try_connect(op);
     case io_code::receive:
       return try_move(op, op.length, receive_some);
+    case io_code::receive_lent:
+      return try_receive_lent(op);
     case io_code::send:
       return try_move(op, op.length, send_some);
     case io_code::send_vector:
       return try_move(op, total_of(op), send_parts);
+    case io_code::receive_message:
+      return try_messages(op, false);
+    case io_code::send_message:
+      return try_messages(op, true);
     case io_code::wait_readable:
       return try_poll(op, POLLIN | POLLRDHUP);
     case io_code::wait_writable:
       return try_poll(op, POLLOUT);
-    case io_code::futex_wait:  // never comes here: it is no call that could be tried
+    case io_code::futex_wait:  // these never come here: they are no calls that could be tried
+    case io_code::file:
       break;
   }
   return answered(op, -ENOSYS);

@@ -31,10 +31,15 @@ const char* io_operation::what() const noexcept {
     case io_code::connect:
       return "connect";
     case io_code::receive:
+    case io_code::receive_lent:
       return "receive";
     case io_code::send:
       return "send";
     case io_code::send_vector:
+      return "send";
+    case io_code::receive_message:
+      return "receive";
+    case io_code::send_message:
       return "send";
     case io_code::wait_readable:
       return "wait readable";
@@ -42,6 +47,8 @@ const char* io_operation::what() const noexcept {
       return "wait writable";
     case io_code::futex_wait:
       return "futex wait";
+    case io_code::file:
+      return "file";
   }
   return "io";
 }
@@ -52,8 +59,16 @@ result<std::unique_ptr<driver>> make_driver(driver_kind kind, std::string_view* 
   if (kind == driver_kind::automatic) {
     const char* forced = std::getenv("WEFT_DRIVER");
     const std::string_view wish = forced != nullptr ? forced : "";
-    if (wish == "epoll") kind = driver_kind::epoll;
-    if (wish == "io_uring") kind = driver_kind::io_uring;
+    if (wish == "epoll") {
+      kind = driver_kind::epoll;
+    } else if (wish == "io_uring") {
+      kind = driver_kind::io_uring;
+    } else if (wish == "poll") {
+      kind = driver_kind::poll;
+    } else if (!wish.empty()) {
+      *why = "WEFT_DRIVER is set to what it does not know; it may be io_uring, epoll or poll";
+      return std::unexpected(std::make_error_code(std::errc::invalid_argument));
+    }
     if (kind != driver_kind::automatic) {
       auto made = make_platform_driver(kind, *why);
       if (made) *why = "forced by WEFT_DRIVER";

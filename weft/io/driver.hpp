@@ -20,25 +20,57 @@
 #include <utility>
 
 #include "weft/base/result.hpp"
+#include "weft/io/lent_bytes.hpp"
 #include "weft/os/fd.hpp"
 #include "weft/os/futex.hpp"
 #include "weft/os/socket.hpp"
 #include "weft/task/promise.hpp"
+
+namespace weft::os {
+enum class file_code : std::uint8_t;
+struct file_call;
+}  // namespace weft::os
 
 namespace weft::io {
 
 class driver;
 
 enum class io_code : std::uint8_t {
-  accept,         // handle listens; answer: the new descriptor (non-blocking, close-on-exec)
-  connect,        // to *address; answer: 0
-  receive,        // into buffer[0, length), once; answer: bytes, 0 at the end of the stream
-  send,           // from buffer[0, length), once; answer: bytes
-  send_vector,    // from parts[0, part_count), once; answer: bytes
-  wait_readable,  // answer: 0 when a read would not block
-  wait_writable,  // answer: 0 when a write would not block
-  futex_wait,     // see io_operation::waits_for_futex; answer: one of answer_futex_..
+  accept,           // handle listens; answer: the new descriptor (non-blocking, close-on-exec)
+  connect,          // to *address; answer: 0
+  receive,          // into buffer[0, length), once; answer: bytes, 0 at the end of the stream
+  receive_lent,     // into a buffer that the driver lends then; answer: as receive, and take_lent()
+  send,             // from buffer[0, length), once; answer: bytes
+  send_vector,      // from parts[0, part_count), once; answer: bytes
+  receive_message,  // as recvmsg: into *buffer, the system's header of it; see io_operation::length
+  send_message,     // as sendmsg: *buffer; the same
+  wait_readable,    // answer: 0 when a read would not block
+  wait_writable,    // answer: 0 when a write would not block
+  futex_wait,       // see io_operation::waits_for_futex; answer: one of answer_futex_..
+  file,             // see io_operation::calls_file; only where driver::does_file() says so
 };
+
+/// Which of a descriptor's two directions an operation is in.
+constexpr bool is_writing(io_code code) noexcept {
+  switch (code) {
+    case io_code::accept:
+    case io_code::receive:
+    case io_code::receive_lent:
+    case io_code::receive_message:
+    case io_code::wait_readable:
+      return false;
+    case io_code::connect:
+    case io_code::send:
+    case io_code::send_vector:
+    case io_code::send_message:
+    case io_code::wait_writable:
+      return true;
+    case io_code::futex_wait:
+    case io_code::file:
+      break;
+  }
+  return false;
+}
 
 /// One part of a gathered write; layout of struct iovec.
 struct io_part {
@@ -80,8 +112,14 @@ class io_operation : public operation {
   bool whole = false;  // receive, send, send_vector: not done before all of it is (or end, error)
   io_handle* handle = nullptr;
   void* buffer = nullptr;
-  std::size_t length = 0;
-  const io_part* parts = nullptr;
+  std::size_t length = 0;  // receive_message, send_message: how many headers follow each other at
+                           // buffer (struct mmsghdr). One that was moved is answered as it is
+                           // answered alone, by its bytes; of more, `moved` says how many. A driver
+                           // may move only the first, and leave `moved` 0: try the others yourself
+  union {
+    const io_part* parts;
+    buffer_lender* lender = nullptr;  // receive_lent: whose `buffer` is; null while there is none
+  };
   std::uint32_t part_count = 0;
   os::socket_address* address = nullptr;  // accept: filled with the peer's, if given
   std::int64_t answer = 0;                // >= 0, or -errno; with `whole`, an error that struck
@@ -106,6 +144,28 @@ class io_operation : public operation {
   std::uint32_t futex_expected() const noexcept { return static_cast<std::uint32_t>(length); }
   weft::futex_scope scope_of_futex() const noexcept {
     return static_cast<weft::futex_scope>(part_count);
+  }
+
+  /// receive_lent: the buffer is there, and goes back if nobody takes it.
+  void lend(buffer_lender& from, std::byte* bytes) noexcept {
+    lender = &from;
+    buffer = bytes;
+  }
+  /// What came of a receive_lent; once.
+  lent_bytes take_lent() noexcept {
+    if (lender == nullptr) return {};
+    return {*std::exchange(lender, nullptr), static_cast<std::byte*>(buffer),
+            answer > 0 ? static_cast<std::size_t>(answer) : 0};
+  }
+  /// As a call on a file, which outlives the operation; answer and errors: those of the call. Reads and
+  /// writes may be `whole`.
+  void calls_file(const os::file_call& call, std::size_t bytes) noexcept {
+    code = io_code::file;
+    buffer = const_cast<os::file_call*>(&call);  // only read
+    length = bytes;
+  }
+  const os::file_call& called_file() const noexcept {
+    return *static_cast<const os::file_call*>(buffer);
   }
 
   void withdraw() noexcept override;
@@ -156,8 +216,11 @@ class driver {
   virtual void withdraw(io_operation& op) noexcept = 0;
 
   /// Completes what is ready, waiting until `deadline_ns` (monotonic; 0: not at all; never_ns) for
-  /// the first. Result: how many operations ended; 0 also after wake(). Threads: the owner.
-  virtual unsigned wait(std::int64_t deadline_ns) noexcept = 0;
+  /// the first. `most`: how many it is to complete; what is left is ready the next time, in its turn, and
+  /// a few more may come, where one event tells of two operations or a stop ends them.
+  /// Result: how many operations ended; 0 also after wake(). Threads: the owner.
+  virtual unsigned wait(std::int64_t deadline_ns, unsigned most = no_limit) noexcept = 0;
+  static constexpr unsigned no_limit = ~0u;
   /// Makes the wait() in progress, or else the next one, return at once. Threads: any.
   virtual void wake() noexcept = 0;
   /// False while something may happen that only wait() can tell of (an operation in flight, or,
@@ -165,6 +228,13 @@ class driver {
   /// processors). It turns false only by the owner's own submit(). When true, a worker may sleep on
   /// a futex.
   virtual bool idle() const noexcept = 0;
+
+  /// Whether submit() takes io_code::file with such a call. The others are for the blocking pool.
+  /// The first question may make what it takes. Threads: the owner.
+  virtual bool does_file(os::file_code code) noexcept {
+    static_cast<void>(code);
+    return false;
+  }
 
   // For a loop that is not ours and polls a descriptor in place of calling wait().
 
@@ -180,11 +250,14 @@ class driver {
 };
 
 /// Which driver to use.
-enum class driver_kind : std::uint8_t { automatic, io_uring, epoll };
+enum class driver_kind : std::uint8_t { automatic, io_uring, epoll, poll };
 
-/// Makes the driver of one processor. `why` (if not nullptr) receives a static text that says what
-/// was chosen and why. WEFT_DRIVER=epoll or io_uring in the environment decides where the program
-/// says `automatic`. Errors: the kernel's, with automatic only when epoll is refused, too.
+/// Makes the driver of one processor. automatic: epoll for descriptors, with a ring of io_uring beside it
+/// for files and futexes where a real round trip shows that there is one; where epoll is refused,
+/// io_uring alone, then poll (docs/decisions/0009-automatic.md). epoll: that alone. `why` (if not nullptr) receives a static text that says what
+/// was chosen and why. WEFT_DRIVER=io_uring, epoll or poll in the environment decides where the
+/// program says `automatic`. Errors: the kernel's, with automatic only when poll is refused, too;
+/// std::errc::invalid_argument, where WEFT_DRIVER is set to something else.
 result<std::unique_ptr<driver>> make_driver(driver_kind kind,
                                             std::string_view* why = nullptr) noexcept;
 

@@ -14,9 +14,11 @@
 //       the ADD is refused, home is cleared and then both directions get an event: a submitter that
 //       still holds its operation comes back to register for itself, an armed one gets the error.
 //   I5  A driver with a watched source is not idle, so its worker sleeps only in wait().
-//   P4  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
-//       before. The bell is rung at most once per clearing; a ring that finds rung_ set is seen by
-//       the wait() that is about to clear it, which returns then.
+//   I6  The ring is looked at before epoll is asked and after it has answered, each time without a system
+//       call unless there is something to hand over; and epoll is asked to wait only when the ring is at
+//       rest, or for retry_ns. Its descriptor is level-triggered: readable as long as a completion lies
+//       there, also one that came before epoll was asked. A withdrawal rings the bell, and the look that
+//       comes after the bell was answered finds it (P3 of driver_uring.cpp).
 //   A late event of a closed descriptor meets a source of another generation, or in the worst case
 //   causes a vain try: every try asks the kernel, none trusts the event.
 // Rejected: registering at attach() (all of a listener's connections would be watched by the one
@@ -25,46 +27,37 @@
 // submitter (two system calls for each steal).
 #include "weft/io/driver_epoll.hpp"
 
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <new>
 
 #include "weft/base/time.hpp"
+#include "weft/io/driver_uring.hpp"
 #include "weft/os/clock.hpp"
 #include "weft/os/error.hpp"
 
 namespace weft::io {
 namespace {
 
-constexpr int batch = 256;  // events a wait takes at a time
+constexpr unsigned batch = 256;  // events a wait takes at a time
 constexpr std::uint64_t bell_tag = ~std::uint64_t{0};
-constexpr std::uint32_t reading_events = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+constexpr std::uint64_t ring_tag = bell_tag - 1;
+constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel takes no request of the ring's now
+constexpr std::uint32_t reading_events = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+constexpr std::uint32_t told_once =
+    EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;  // D1 of source.hpp
 constexpr std::uint32_t writing_events = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
 source& source_of(const io_operation& op) noexcept {
   return *static_cast<source*>(op.handle->state());
-}
-
-bool is_writing(io_code code) noexcept {
-  switch (code) {
-    case io_code::accept:
-    case io_code::receive:
-    case io_code::wait_readable:
-      return false;
-    case io_code::connect:
-    case io_code::send:
-    case io_code::send_vector:
-    case io_code::wait_writable:
-      return true;
-    case io_code::futex_wait:
-      break;
-  }
-  return false;
 }
 
 readiness& word_of(const io_operation& op) noexcept {
@@ -72,36 +65,50 @@ readiness& word_of(const io_operation& op) noexcept {
   return is_writing(op.code) ? s.writing : s.reading;
 }
 
-/// Takes up to `batch` events. Result: their number, or -errno.
-int take_events(int poller, epoll_event* out, std::int64_t deadline_ns) noexcept {
-  std::int64_t left_ns = -1;
-  if (deadline_ns <= 0) {
-    left_ns = 0;
-  } else if (deadline_ns != weft::never_ns) {
-    left_ns = deadline_ns - os::monotonic_ns();
-    if (left_ns < 0) left_ns = 0;
-  }
-  if (left_ns <= 0) {
-    const int n = epoll_wait(poller, out, batch, static_cast<int>(left_ns));
+/// try_call(), which says `drained` where the descriptor's next event is sure to tell of more.
+attempt try_at(io_operation& op) noexcept {
+  const attempt how = try_call(op);
+  if (how != attempt::done || op.answer <= 0) return how;
+  const auto got = static_cast<std::size_t>(op.answer);
+  const bool got_less = op.code == io_code::receive
+                            ? !op.whole && got < op.length
+                            : op.code == io_code::receive_lent && got < lent_bytes_max;
+  if (!got_less || !source_of(op).short_means_empty.load(order::relaxed)) return how;
+  return attempt::drained;
+}
+
+/// Streams of other kinds give less at a border: Unix ones between two messages that came with
+/// descriptors. (So would TCP that reads by the kernel's TLS, a record at a time: not supported.)
+bool is_tcp(int fd) noexcept {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
+
+/// Takes up to `most` events. Result: their number, or -errno.
+int take_events(int poller, epoll_event* out, int most, std::int64_t deadline_ns) noexcept {
+  const std::int64_t left_ns = os::ns_left_until(deadline_ns);
+  if (left_ns == 0 || left_ns == weft::never_ns) {
+    const int n = epoll_wait(poller, out, most, left_ns == 0 ? 0 : -1);
     return n >= 0 ? n : -errno;
   }
   static atomic<bool> lacks_ns{false};  // Linux before 5.11, or an old seccomp policy
   if (!lacks_ns.load(order::relaxed)) {
     const timespec t{static_cast<time_t>(left_ns / 1'000'000'000), left_ns % 1'000'000'000};
-    const long n = syscall(SYS_epoll_pwait2, poller, out, batch, &t, nullptr, 0);
+    const long n = syscall(SYS_epoll_pwait2, poller, out, most, &t, nullptr, 0);
     if (n >= 0) return static_cast<int>(n);
     if (errno != ENOSYS && errno != EPERM) return -errno;
     lacks_ns.store(true, order::relaxed);
   }
   constexpr std::int64_t ms_max = 24L * 3600 * 1000;        // whoever waits longer looks again
   const std::int64_t ms = (left_ns + 999'999) / 1'000'000;  // up: never early
-  const int n = epoll_wait(poller, out, batch, static_cast<int>(ms < ms_max ? ms : ms_max));
+  const int n = epoll_wait(poller, out, most, static_cast<int>(ms < ms_max ? ms : ms_max));
   return n >= 0 ? n : -errno;
 }
 
 }  // namespace
 
-result<std::unique_ptr<epoll_driver>> epoll_driver::make() noexcept {
+result<std::unique_ptr<epoll_driver>> epoll_driver::make(unsigned ring_entries) noexcept {
   os::fd poller(epoll_create1(EPOLL_CLOEXEC));
   if (!poller) return std::unexpected(os::last_error());
   os::fd bell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -112,11 +119,19 @@ result<std::unique_ptr<epoll_driver>> epoll_driver::make() noexcept {
   if (epoll_ctl(poller.get(), EPOLL_CTL_ADD, bell.get(), &e) != 0) {
     return std::unexpected(os::last_error());
   }
-  std::unique_ptr<epoll_driver> made(new (std::nothrow)
-                                         epoll_driver(std::move(poller), std::move(bell)));
-  if (!made) return std::unexpected(std::make_error_code(std::errc::not_enough_memory));
-  return made;
+  if (const int n = take_events(poller.get(), &e, 1, 0); n < 0) {  // a policy may refuse just that
+    return std::unexpected(os::from_errno(-n));
+  }
+  try {
+    return std::unique_ptr<epoll_driver>(
+        new epoll_driver(std::move(poller), std::move(bell), ring_entries));
+  } catch (const std::bad_alloc&) {
+    return std::unexpected(std::make_error_code(std::errc::not_enough_memory));
+  }
 }
+
+epoll_driver::epoll_driver(os::fd poller, os::fd bell, unsigned ring_entries)
+    : poller_(std::move(poller)), eventfd_(std::move(bell)), ring_entries_(ring_entries) {}
 
 epoll_driver::~epoll_driver() {
   WEFT_ASSERT(watched_.load(order::relaxed) == 0 && backlog_ == nullptr,
@@ -133,8 +148,11 @@ void epoll_driver::detach(void* state, int fd) noexcept {
   source& s = *static_cast<source*>(state);
   if (driver* home = s.home.exchange(nullptr, order::acquire)) {
     auto& watcher = *static_cast<epoll_driver*>(home);
-    // Not left to close(): a copy of the descriptor in a child would keep the interest alive.
-    epoll_ctl(watcher.poller_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    // Not left to close(): a copy of the descriptor in a child would keep the interest alive. And not by
+    // a child of fork(): the poller is the parent's, and so is the interest.
+    if (watcher.made_in_ == os::fork_generation()) {
+      epoll_ctl(watcher.poller_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    }
     watcher.watched_.fetch_sub(1, order::relaxed);
   }
   free_source(s);
@@ -147,11 +165,14 @@ bool epoll_driver::watch(io_operation& op) noexcept {
   if (!s.home.compare_exchange(home, this, order::acq_rel, order::acquire)) return true;  // I4
   watched_.fetch_add(1, order::relaxed);                                                  // I5
   epoll_event e{};
-  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   e.data.u64 = s.tag();
   const int fd = op.handle->fd();
+  s.short_means_empty.store(is_tcp(fd),
+                            order::relaxed);  // only wait(), of this driver, takes it back
   if (epoll_ctl(poller_.get(), EPOLL_CTL_ADD, fd, &e) == 0) return true;
   const int error = errno;
+  s.short_means_empty.store(false, order::relaxed);
   watched_.fetch_sub(1, order::relaxed);
   s.home.store(nullptr, order::release);
   readiness& other = is_writing(op.code) ? s.reading : s.writing;
@@ -168,15 +189,20 @@ submitted epoll_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   const job& owner = *waiter.owner();
   if (owner.stop_requested() && !owner.shielded()) return submitted::stopped;
   op.at = this;
-  if (op.code == io_code::futex_wait) return futexes_.submit(op, waiter);
   op.moved = 0;
+  if (op.code == io_code::futex_wait || op.code == io_code::file) {
+    if (uring_driver* const r = ring()) return r->submit(op, waiter);
+    if (op.code == io_code::futex_wait) return futexes_.submit(op, waiter);
+    op.answer = -ENOSYS;  // does_file() has said so
+    return submitted::done;
+  }
   if (op.handle->state() == nullptr) {  // closed, or moved from
     WEFT_ASSERT(op.handle->fd() < 0,
                 "a descriptor of another kind of driver came here; keep it in its runtime");
     op.answer = -EBADF;
     return submitted::done;
   }
-  switch (start(word_of(op), op, waiter, try_call, [this](io_operation& o) { return watch(o); })) {
+  switch (start(word_of(op), op, waiter, try_at, [this](io_operation& o) { return watch(o); })) {
     case start_result::done:
       return submitted::done;
     case start_result::stopped:
@@ -202,26 +228,46 @@ void epoll_driver::withdraw(io_operation& op) noexcept {
   }
 }
 
-unsigned epoll_driver::wait(std::int64_t deadline_ns) noexcept {
+unsigned epoll_driver::wait(std::int64_t deadline_ns, unsigned most) noexcept {
   epoll_event events[batch];
   unsigned ended = 0;
   bool woken = false;
+  const auto room = [&] { return most - std::min(most, ended); };
   for (;;) {
-    const int n = take_events(poller_.get(), events, backlog_ != nullptr ? 0 : deadline_ns);
-    WEFT_ASSERT(n >= 0 || n == -EINTR, "epoll_wait failed: was a descriptor of weft's closed?");
+    std::int64_t until_ns = backlog_ != nullptr ? 0 : deadline_ns;
+    if (ring_ != nullptr) {  // I6
+      // Sockets have their half: files in the page cache are done as they are asked for, without end.
+      ended += ring_->wait(0, watched_.load(order::relaxed) != 0 ? most - most / 2 : most);
+      if (ended != 0) {
+        until_ns = 0;
+      } else if (until_ns > 0 && !ring_->rest()) {
+        until_ns = std::min(until_ns, os::monotonic_ns() + retry_ns);
+      }
+    }
+    if (until_ns <= 0 && has_nothing_to_tell()) return ended;
+    // What is not taken stays with the kernel, the oldest first.
+    const int n = take_events(poller_.get(), events,
+                              static_cast<int>(std::clamp<unsigned>(room(), 1, batch)), until_ns);
+    WEFT_ASSERT(
+        n >= 0 || n == -EINTR,
+        "epoll_wait failed: was a descriptor of weft's closed, or a seccomp policy set after "
+        "the runtime was made?");
     for (int i = 0; i < n; ++i) {
       const epoll_event& e = events[i];
       if (e.data.u64 == bell_tag) {
-        rung_.exchange(0, order::acq_rel);  // P4
+        bell_.answered();
         woken = true;
         continue;
       }
+      if (e.data.u64 == ring_tag) continue;  // looked at below, whoever told
       source* s = find_source(e.data.u64);
       if (s == nullptr) continue;
+      if (e.events & told_once) s->short_means_empty.store(false, order::relaxed);
       if (e.events & reading_events) ended += ready(s->reading);
       if (e.events & writing_events) ended += ready(s->writing);
     }
     ended += do_backlog();
+    if (ring_ != nullptr) ended += ring_->wait(0, room());  // I6
     if (ended != 0 || woken || deadline_ns <= 0) return ended;
     if (deadline_ns != weft::never_ns && os::monotonic_ns() >= deadline_ns) return 0;
   }
@@ -233,7 +279,7 @@ unsigned epoll_driver::ready(readiness& word) noexcept {
 }
 
 unsigned epoll_driver::go_on(readiness& word, io_operation& op) noexcept {
-  switch (carry_on(word, op, try_call)) {
+  switch (carry_on(word, op, try_at)) {
     case held_end::ended:
       return 1;
     case held_end::armed:
@@ -265,14 +311,47 @@ unsigned epoll_driver::do_backlog() noexcept {
 }
 
 void epoll_driver::wake() noexcept {
-  if (rung_.exchange(1, order::acq_rel) != 0) return;  // P4
+  if (!bell_.ring()) return;
   const std::uint64_t one = 1;
-  const auto n = write(bell_.get(), &one, sizeof one);
+  const auto n = write(eventfd_.get(), &one, sizeof one);
   WEFT_ASSERT(n == sizeof one, "the driver's eventfd cannot be written to: was it closed?");
 }
 
 bool epoll_driver::idle() const noexcept {
-  return watched_.load(order::relaxed) == 0 && backlog_ == nullptr;
+  return watched_.load(order::relaxed) == 0 && backlog_ == nullptr &&
+         (ring_ == nullptr || ring_->idle());
+}
+
+/// Spares a look that finds nothing its system call. (A ring of the bell is to be taken from the
+/// descriptor, or a guest's host would be told again and again.)
+bool epoll_driver::has_nothing_to_tell() const noexcept {
+  return watched_.load(order::relaxed) == 0 && backlog_ == nullptr && !bell_.is_up();
+}
+
+bool epoll_driver::rest() noexcept {
+  return backlog_ == nullptr && (ring_ == nullptr || ring_->rest());
+}
+
+// --- The ring beside
+
+/// Made for the first who needs it, so that programs without files pay nothing. Asked for once: what is
+/// denied stays denied, and where only a descriptor was missing the pool does as well.
+uring_driver* epoll_driver::ring() noexcept {
+  if (ring_ != nullptr || ring_entries_ == 0) return ring_.get();
+  uring_refusal refusal{};
+  auto made = uring_driver::make(std::exchange(ring_entries_, 0), refusal, 0, this);
+  if (made == nullptr) return nullptr;
+  epoll_event e{};
+  e.events = EPOLLIN;  // I6
+  e.data.u64 = ring_tag;
+  if (epoll_ctl(poller_.get(), EPOLL_CTL_ADD, made->descriptor(), &e) != 0) return nullptr;
+  ring_ = std::move(made);
+  return ring_.get();
+}
+
+bool epoll_driver::does_file(os::file_code code) noexcept {
+  uring_driver* const r = ring();
+  return r != nullptr && r->does_file(code);
 }
 
 }  // namespace weft::io

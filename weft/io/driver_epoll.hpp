@@ -5,18 +5,29 @@
 //                 had to wait, once, for both directions, edge-triggered, until it is closed; what
 //                 never waits is never registered
 //   Cost          an operation that is ready: its system call; one that waits: only the tries
-//   Futexes       have nothing to do with epoll: futex_waiters.hpp
-//   Protocol      source.hpp
+//   Files         are always ready for epoll, which has nothing to tell of them; if asked for, there is a
+//                 ring of io_uring beside it that does them, and waits for futexes. It is made for the first
+//                 of them, and epoll watches it: there is one wait for all. Without it the blocking pool has
+//                 the files, and futexes a thread each: futex_waiters.hpp
+//   Protocol      source.hpp, driver_epoll.cpp
 #pragma once
 
+#include "weft/io/bell.hpp"
 #include "weft/io/futex_waiters.hpp"
 #include "weft/io/source.hpp"
+#include "weft/os/fork.hpp"
 
 namespace weft::io {
 
+class uring_driver;
+
 class epoll_driver final : public driver {
  public:
-  static result<std::unique_ptr<epoll_driver>> make() noexcept;
+  static constexpr unsigned ring_entries_usual = 64;
+
+  /// `ring_entries`: of the ring beside it, a power of two; 0: there is none. Where the ring is
+  /// refused when it is made, it is as if there were none.
+  static result<std::unique_ptr<epoll_driver>> make(unsigned ring_entries = 0) noexcept;
   ~epoll_driver() override;
 
   std::string_view name() const noexcept override { return "epoll"; }
@@ -24,15 +35,18 @@ class epoll_driver final : public driver {
   void detach(void* state, int fd) noexcept override;
   submitted submit(io_operation& op, promise_base& waiter) noexcept override;
   void withdraw(io_operation& op) noexcept override;
-  unsigned wait(std::int64_t deadline_ns) noexcept override;
+  unsigned wait(std::int64_t deadline_ns, unsigned most = no_limit) noexcept override;
   void wake() noexcept override;
   bool idle() const noexcept override;
+  bool does_file(os::file_code code) noexcept override;
   int descriptor() const noexcept override { return poller_.get(); }
-  bool rest() noexcept override { return backlog_ == nullptr; }
+  bool rest() noexcept override;
 
  private:
-  epoll_driver(os::fd poller, os::fd bell) noexcept
-      : poller_(std::move(poller)), bell_(std::move(bell)) {}
+  /// Throws std::bad_alloc.
+  epoll_driver(os::fd poller, os::fd bell, unsigned ring_entries);
+  uring_driver* ring() noexcept;
+  bool has_nothing_to_tell() const noexcept;
   bool watch(io_operation& op) noexcept;
   unsigned ready(readiness& word) noexcept;
   unsigned go_on(readiness& word, io_operation& op) noexcept;
@@ -40,12 +54,15 @@ class epoll_driver final : public driver {
   unsigned do_backlog() noexcept;
 
   os::fd poller_;
-  os::fd bell_;                      // eventfd, edge-triggered: written by wake(), never read
-  atomic<std::uint32_t> rung_{0};    // a write to the bell is under way to wait()
+  const std::uint32_t made_in_ = os::fork_generation();  // by which process
+  os::fd eventfd_;                   // the bell's, edge-triggered: written by wake(), never read
+  bell bell_;                        // says who writes to it
   atomic<long> watched_{0};          // sources whose home this is
   io_operation* backlog_ = nullptr;  // held, moved their share; oldest first
   io_operation** backlog_end_ = &backlog_;
-  futex_waiters futexes_;
+  futex_waiters futexes_;  // where there is no ring
+  std::unique_ptr<uring_driver> ring_;
+  unsigned ring_entries_;  // of the one to be made; 0: none, or made, or refused
 };
 
 }  // namespace weft::io

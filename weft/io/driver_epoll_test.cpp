@@ -1,5 +1,5 @@
-// What is epoll's own: descriptors watched by another processor's driver, refused registrations,
-// and the share of a turn.
+// What is epoll's own: descriptors watched by another processor's driver, and refused
+// registrations.
 #include "weft/io/driver_epoll.hpp"
 
 #include <linux/filter.h>
@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 
 #include <memory>
-#include <vector>
 
 #include "weft/io/driver_test_support.hpp"
 
@@ -22,9 +21,6 @@ task<void> receive_once(io_handle& h, std::span<char> into, std::int64_t& answer
 }
 task<void> send_once(io_handle& h, std::span<char> from, std::int64_t& answer) {
   answer = co_await send(h, from);
-}
-task<void> send_all(io_handle& h, std::span<char> from, std::int64_t& answer) {
-  answer = co_await send_whole(h, from);
 }
 
 constexpr std::int64_t unanswered = INT64_MIN + 1;
@@ -118,24 +114,6 @@ TEST(driver_epoll_test, a_refused_registration_is_an_error_and_no_hang) {
   ASSERT_TRUE(WIFEXITED(status));
   if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "seccomp filters are refused here";
   EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
-// A peer that takes all at once cannot keep the worker: after its share the operation waits its
-// turn, without an event, and can be stopped there.
-TEST(driver_epoll_test, a_long_transfer_moves_its_share_a_turn_and_can_be_stopped) {
-  auto d = std::move(*epoll_driver::make());
-  loop jobs(*d);
-  socket_pair p = connected_pair();
-  static_cast<void>(os::set_send_buffer(p.ours.get(), 8 << 20));
-  static_cast<void>(os::set_receive_buffer(p.theirs.get(), 8 << 20));
-  io_handle h = std::move(*d->attach(std::move(p.ours)));
-  std::vector<char> much(std::size_t{64} << 20);
-  std::int64_t answer = unanswered;
-  auto handle = jobs.spawn(send_all, std::ref(h), std::span(much), std::ref(answer));
-  jobs.settle();
-  handle.stop();
-  jobs.run();
-  EXPECT_EQ(answer, io_operation::answer_interrupted);
 }
 
 }  // namespace

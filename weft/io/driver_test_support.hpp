@@ -21,6 +21,7 @@
 #include "weft/base/time.hpp"
 #include "weft/io/driver.hpp"
 #include "weft/os/clock.hpp"
+#include "weft/os/file_call.hpp"
 #include "weft/task/join_handle.hpp"
 
 namespace weft::io::test {
@@ -118,6 +119,13 @@ class request final : public awaitable_operation<request, io_operation> {
     part_count = static_cast<std::uint32_t>(list.size());
     whole = all;
   }
+  /// `call` outlives it.
+  request(const os::file_call& call, bool all) noexcept {
+    calls_file(call, call.length);
+    whole = all;
+  }
+  /// To be filled in.
+  explicit request(io_code c) noexcept { code = c; }
   std::coroutine_handle<> start(promise_base& waiter) noexcept {
     auto& home = static_cast<loop&>(waiter.owner()->home());
     switch (home.io.submit(*this, waiter)) {

@@ -24,6 +24,13 @@
 //   has ended; the operation is started again.
 //   EAGAIN is said by older kernels for non-blocking sockets: a poll for the direction comes first
 //   then.
+// Lent buffers
+//   A receive_lent names the group of buffers (buffer_ring_uring.hpp); the kernel chooses one when bytes
+//   are there and puts it back itself if there are none. The buffer that a completion names is ours,
+//   whatever else the completion says (a cancel that came after the choice): it is delivered or goes back.
+//   ENOBUFS, all are lent: a poll comes first then, and the call is tried here with a buffer of the heap,
+//   as an epoll driver does. So it is from the start where the group is refused (before Linux 5.19).
+//   EINVAL to a group that was registered: not chosen from again.
 // Futexes
 //   A futex wait is an entry like any other; a wake makes its completion, a cancel takes it out of the
 //   kernel's list or finds it woken, and then the wake has arrived here and completes it.
@@ -31,6 +38,11 @@
 //   once it has a second one: private words get a table of their own then, and waits in rings are left
 //   in the old one (seen on 6.18). So a thread comes and goes before the first of a driver.
 //   Before Linux 6.7 the ring says EINVAL, in round_trip(): then futexes_ waits.
+// With a host
+//   The bell is the host's, as if it were armed for ever: withdraw() -> wake() -> the host's wake(). The
+//   host looks here (wait(0)) after it has answered its bell, so P3 holds with its bell in place of this
+//   one's. Between rest() and the host's sleep nothing is lost: a completion makes the descriptor readable
+//   until it is reaped, a withdrawal rings the bell.
 // Rejected: SINGLE_ISSUER and DEFER_TASKRUN (0-12 % faster here, but completions of a ring that is
 // handed over would never come); MSG_WAITALL for `whole` (hides an error behind the bytes before
 // it); linked time-outs (a timeout is a stop from the timer, like any other).
@@ -48,6 +60,7 @@
 
 #include "weft/base/time.hpp"
 #include "weft/io/attempt.hpp"
+#include "weft/io/lent_buffers.hpp"
 #include "weft/os/clock.hpp"
 
 namespace weft::io {
@@ -60,6 +73,8 @@ constexpr std::uint64_t tag_probe = 3;
 constexpr std::uint64_t tag_probe_futex = 4;
 
 constexpr std::int64_t probe_timeout_ns = 1'000'000'000;
+constexpr int probe_tries_max = 8;
+constexpr unsigned file_retries_max = 8;
 constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel has no memory for a request
 constexpr std::size_t bytes_max = std::size_t{1} << 30;  // of one request
 constexpr std::uint32_t parts_max = 1024;                // of one request (UIO_MAXIOV)
@@ -94,17 +109,29 @@ unsigned poll_events(io_code code) noexcept {
   switch (code) {
     case io_code::accept:
     case io_code::receive:
+    case io_code::receive_lent:
+    case io_code::receive_message:
     case io_code::wait_readable:
       return POLLIN | POLLRDHUP;
     case io_code::connect:
     case io_code::send:
     case io_code::send_vector:
+    case io_code::send_message:
     case io_code::wait_writable:
       return POLLOUT;
     case io_code::futex_wait:
+    case io_code::file:
       break;
   }
   return 0;
+}
+
+/// Of a call that had no reason to fail.
+void assert_entered(int taken) noexcept {
+  WEFT_ASSERT(
+      taken >= 0 || taken == -EINTR || taken == -ETIME,
+      "io_uring_enter failed: was a descriptor of weft's closed, or a seccomp policy set after "
+      "the runtime was made?");
 }
 
 std::size_t total_of(const io_operation& op) noexcept {
@@ -116,16 +143,35 @@ std::size_t total_of(const io_operation& op) noexcept {
 
 }  // namespace
 
-std::unique_ptr<uring_driver> uring_driver::make(unsigned entries,
-                                                 uring_refusal& refusal) noexcept {
-  std::unique_ptr<uring_driver> made(new (std::nothrow) uring_driver);
-  if (!made) {
+std::unique_ptr<uring_driver> uring_driver::try_out(unsigned entries,
+                                                    uring_refusal& refusal) noexcept {
+  std::unique_ptr<uring_driver> made;
+  try {
+    made.reset(new uring_driver);
+  } catch (const std::bad_alloc&) {
     refusal = {uring_stage::memory, ENOMEM};
     return nullptr;
   }
   if (!made->ring_.open(entries, refusal) || !made->round_trip(refusal)) return nullptr;
-  made->bell_ = os::fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!made->bell_) {
+  return made;
+}
+
+bool uring_driver::works(uring_refusal& refusal) noexcept {
+  constexpr unsigned entries = 8;
+  return try_out(entries, refusal) != nullptr;
+}
+
+std::unique_ptr<uring_driver> uring_driver::make(unsigned entries, uring_refusal& refusal,
+                                                 unsigned buffers, driver* host) noexcept {
+  auto made = try_out(entries, refusal);
+  if (made == nullptr) return nullptr;
+  made->file_codes_ = file_codes_of(made->ring_.descriptor());
+  made->buffers_wanted_ = buffers;
+  made->host_ = host;
+  made->bell_armed_ = host != nullptr;
+  if (host != nullptr) return made;
+  made->eventfd_ = os::fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made->eventfd_) {
     refusal = {uring_stage::wake, errno};
     return nullptr;
   }
@@ -135,6 +181,7 @@ std::unique_ptr<uring_driver> uring_driver::make(unsigned entries,
 uring_driver::~uring_driver() {
   WEFT_ASSERT(in_flight_ == 0,
               "a driver went before the operations in flight on it; stop them first");
+  if (buffers_ != nullptr) buffers_->end(ring_.descriptor());
 }
 
 bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
@@ -145,17 +192,24 @@ bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
   io_uring_sqe& wait = ring_.next_entry();
   fill_futex_wait(wait, &word, 0, futex_scope::process_private);
   wait.user_data = tag_probe_futex;
-  int error = ring_.enter(2, 2, probe_timeout_ns);
-  bool came_back = false;
-  ring_.reap([&](std::uint64_t tag, int res, unsigned) {
-    if (tag == tag_probe_futex) {
-      ring_waits_for_futexes_ = res == -EAGAIN;
-      return;
-    }
-    came_back = came_back || tag == tag_probe;
-    if (res < 0) error = res;
-  });
-  if (came_back && error >= 0) return true;
+  int error = 0;
+  unsigned came_back = 0;
+  for (int tries = 0; came_back < 2 && tries < probe_tries_max; ++tries) {
+    error = ring_.enter(ring_.unsubmitted(), 2 - came_back, probe_timeout_ns);
+    // A signal, or no memory for a request at this moment, is no answer.
+    if (error == -EINTR || error == -EAGAIN || error == -EBUSY) error = 0;
+    ring_.reap([&](std::uint64_t tag, int res, unsigned) {
+      ++came_back;
+      if (tag == tag_probe_futex) {
+        ring_waits_for_futexes_ = res == -EAGAIN;
+      } else if (res < 0) {
+        error = res;
+      }
+      return true;
+    });
+    if (error < 0) break;
+  }
+  if (came_back == 2 && error >= 0) return true;
   refusal = {uring_stage::round_trip, error < 0 ? -error : ETIMEDOUT};
   return false;
 }
@@ -175,7 +229,8 @@ submitted uring_driver::submit(io_operation& op, promise_base& waiter) noexcept 
     if (op.scope_of_futex() == futex_scope::process_private && !has_had_a_thread_) have_a_thread();
   }
   op.moved = 0;
-  op.polls_first = false;
+  op.address_size = 0;
+  op.polls_first = op.code == io_code::receive_lent && !has_buffers();
   withdrawals::prepare(op);
   if (owner.arm(op, waiter) == job::arm_result::stopped) return submitted::stopped;
   ++in_flight_;
@@ -189,6 +244,14 @@ void uring_driver::have_a_thread() noexcept {
   if (!started) return;
   started->join();
   has_had_a_thread_ = true;
+}
+
+/// Whether the kernel may choose: they are made for the first who wants one.
+bool uring_driver::has_buffers() noexcept {
+  if (buffers_wanted_ == 0) return false;
+  if (buffers_ == nullptr) buffers_ = buffer_ring::make(ring_.descriptor(), buffers_wanted_);
+  if (buffers_ == nullptr) buffers_wanted_ = 0;
+  return buffers_ != nullptr;
 }
 
 void uring_driver::withdraw(io_operation& op) noexcept {
@@ -215,6 +278,7 @@ void uring_driver::fill(io_uring_sqe& e, io_operation& op) noexcept {
   if (op.code == io_code::futex_wait) {
     return fill_futex_wait(e, op.futex_word(), op.futex_expected(), op.scope_of_futex());
   }
+  if (op.code == io_code::file) return fill_file(e, op.called_file(), op.moved);
   e.fd = op.handle->fd();
   if (op.polls_first) {
     fill_poll(e, e.fd, poll_events(op.code));
@@ -242,14 +306,36 @@ void uring_driver::fill(io_uring_sqe& e, io_operation& op) noexcept {
       e.addr = reinterpret_cast<std::uint64_t>(op.buffer) + op.moved;
       e.len = static_cast<unsigned>(std::min(op.length - op.moved, bytes_max));
       return;
+    case io_code::receive_lent:
+      e.opcode = IORING_OP_RECV;
+      if (op.lender != nullptr) {  // see completed()
+        e.addr = reinterpret_cast<std::uint64_t>(op.buffer);
+        e.len = lent_bytes_max;
+        return;
+      }
+      e.flags = IOSQE_BUFFER_SELECT;
+      e.buf_group = buffer_ring::group;
+      e.len = lent_bytes_max;
+      return;
     case io_code::send_vector:
       fill_parts(e, op);
+      return;
+    case io_code::receive_message:
+    case io_code::send_message:
+      e.opcode = op.code == io_code::send_message ? IORING_OP_SENDMSG : IORING_OP_RECVMSG;
+      // A send that finds the receiver's queue full is told so, and polls: where the ring tries again by
+      // itself, it sends what the first try had left to read of the parts: an empty packet (seen on 6.18).
+      e.msg_flags =
+          op.code == io_code::send_message ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_CMSG_CLOEXEC;
+      e.addr = reinterpret_cast<std::uint64_t>(op.buffer);
+      e.len = 1;
       return;
     case io_code::wait_readable:
     case io_code::wait_writable:
       fill_poll(e, e.fd, poll_events(op.code));
       return;
     case io_code::futex_wait:
+    case io_code::file:
       return;
   }
 }
@@ -280,24 +366,49 @@ void uring_driver::fill_parts(io_uring_sqe& e, io_operation& op) noexcept {
 // --- Taking answers
 
 void uring_driver::reap() noexcept {
+  if (ended_ >= most_) return;
   ring_.reap([this](std::uint64_t tag, int res, unsigned flags) {
     if (tag == tag_bell) {
       rang(res, flags);
     } else if (tag != tag_cancel) {  // a cancel's own answer: its target's says it all
-      completed(*reinterpret_cast<io_operation*>(tag), res);
+      completed(*reinterpret_cast<io_operation*>(tag), res, flags);
     }
+    return ended_ < most_;
   });
 }
 
-void uring_driver::completed(io_operation& op, int res) noexcept {
+void uring_driver::completed(io_operation& op, int res, unsigned flags) noexcept {
   const bool polled = std::exchange(op.polls_first, false);
   const bool asked = asked_.was_asked(op);
+  if ((flags & IORING_CQE_F_BUFFER) != 0) {
+    std::byte* const chosen = buffers_->lend(flags >> IORING_CQE_BUFFER_SHIFT);
+    if (res > 0) {
+      op.lend(*buffers_, chosen);
+    } else {
+      buffers_->give_back(chosen);
+    }
+  }
+  if (op.code == io_code::receive_lent && op.lender != nullptr && res <= 0) {
+    static_cast<void>(op.take_lent());  // what it waited with
+  }
   switch (res) {
+    case -EINVAL:
+    case -ENOBUFS:
+      if (op.code != io_code::receive_lent || polled) break;
+      if (res == -EINVAL) buffers_wanted_ = 0;
+      if (asked) return end(op, true);
+      op.polls_first = true;
+      return issue(op);
     case -ECANCELED:
     case -EINTR:
       if (asked) return end(op, true);
+      if (op.code == io_code::file && res == -ECANCELED && ++op.address_size > file_retries_max) {
+        op.answer = -EAGAIN;  // the kernel may start no thread for it
+        return end(op, false);
+      }
       return issue(op);
     case -EAGAIN:
+      if (op.code == io_code::connect && !polled) break;  // a unix listener whose queue is full
       if (op.code == io_code::futex_wait) {
         op.answer = io_operation::answer_futex_changed;
         return end(op, false);
@@ -305,6 +416,7 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
       [[fallthrough]];
     case -EINPROGRESS:
     case -EALREADY:
+      if (op.code == io_code::file) break;  // a file is always ready: it means what it says
       if (asked) return end(op, true);
       op.polls_first = true;
       return issue(op);
@@ -313,7 +425,23 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
   }
   if (polled && res >= 0) {  // ready now; the call itself comes next
     if (asked) return end(op, true);
-    return issue(op);
+    if (op.code != io_code::receive_lent) return issue(op);
+    switch (try_call(op)) {
+      case attempt::done:
+      case attempt::drained:
+        return end(op, false);
+      case attempt::not_yet:
+      case attempt::more:
+        // With something in its queue of errors alone it would be polled for ever. A receive waits.
+        if ((res & (POLLIN | POLLRDHUP | POLLHUP)) == 0) {
+          if (std::byte* const bytes = borrow_from_heap()) {
+            op.lend(heap_lender(), bytes);
+            return issue(op);
+          }
+        }
+        op.polls_first = true;
+        return issue(op);
+    }
   }
   op.answer = res;
   switch (op.code) {
@@ -329,9 +457,23 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
     case io_code::send_vector:
       if (res >= 0) return moved_some(op, res);
       break;
+    case io_code::receive_lent:
+    case io_code::receive_message:
+    case io_code::send_message:
+      break;
     case io_code::wait_readable:
     case io_code::wait_writable:
       if (res > 0) op.answer = 0;
+      break;
+    case io_code::file:
+      switch (op.called_file().code) {
+        case os::file_code::read:
+        case os::file_code::write:
+          if (res >= 0) return moved_some(op, res);
+          break;
+        default:
+          break;
+      }
       break;
     case io_code::futex_wait:
       WEFT_ASSERT(res != -EFAULT, "a futex word was unmapped while somebody waited for it");
@@ -344,6 +486,11 @@ void uring_driver::completed(io_operation& op, int res) noexcept {
 void uring_driver::moved_some(io_operation& op, int bytes) noexcept {
   op.moved += static_cast<std::size_t>(bytes);
   op.answer = static_cast<std::int64_t>(op.moved);
+  if (op.code == io_code::file && op.whole && bytes == 0 && op.moved < total_of(op) &&
+      op.called_file().code == os::file_code::write) {
+    op.answer = -EIO;  // as where a thread makes the call: not all is there
+    return end(op, false);
+  }
   if (!op.whole || bytes == 0 || op.moved >= total_of(op)) return end(op, false);
   if (asked_.was_asked(op)) return end(op, true);
   issue(op);
@@ -411,8 +558,9 @@ void uring_driver::prepare() noexcept {
   if (!bell_armed_ && has_room()) arm_bell();
 }
 
-unsigned uring_driver::wait(std::int64_t deadline_ns) noexcept {
+unsigned uring_driver::wait(std::int64_t deadline_ns, unsigned most) noexcept {
   ended_ = 0;
+  most_ = most;
   rang_ = false;
   prepare();
   for (;;) {
@@ -440,8 +588,7 @@ unsigned uring_driver::wait(std::int64_t deadline_ns) noexcept {
         if (ended_ != 0 || rang_) return ended_;
         break;
       default:
-        WEFT_ASSERT(taken >= 0 || taken == -EINTR || taken == -ETIME,
-                    "io_uring_enter failed: was a descriptor of weft's closed?");
+        assert_entered(taken);
     }
   }
 }
@@ -450,21 +597,25 @@ bool uring_driver::rest() noexcept {
   // What the second look of the last wait() filled in is not on its way yet. Completions that come
   // of it, or were there, make the descriptor readable; what is without an entry does not, nor a
   // ring of the bell before its poll is with the kernel.
-  if (ring_.unsubmitted() != 0) ring_.enter(ring_.unsubmitted(), 0, 0);
+  if (ring_.unsubmitted() != 0) {
+    const int taken = ring_.enter(ring_.unsubmitted(), 0, 0);
+    if (taken != -EAGAIN && taken != -EBUSY) assert_entered(taken);
+  }
   return bell_armed_ && backlog_.empty() && uncancelled_ == nullptr && ring_.unsubmitted() == 0 &&
          !ring_.wants_call();
 }
 
 void uring_driver::wake() noexcept {
-  if (rung_.exchange(1, order::acq_rel) != 0) return;  // P3
+  if (host_ != nullptr) return host_->wake();
+  if (!bell_.ring()) return;  // P3
   const std::uint64_t one = 1;
-  const auto n = write(bell_.get(), &one, sizeof one);
+  const auto n = write(eventfd_.get(), &one, sizeof one);
   WEFT_ASSERT(n == sizeof one, "the driver's eventfd cannot be written to: was it closed?");
 }
 
 void uring_driver::arm_bell() noexcept {
   io_uring_sqe& e = ring_.next_entry();
-  fill_poll(e, bell_.get(), POLLIN);
+  fill_poll(e, eventfd_.get(), POLLIN);
   e.user_data = tag_bell;
   if (bell_multishot_) e.len = IORING_POLL_ADD_MULTI;
   bell_armed_ = true;
@@ -478,9 +629,9 @@ void uring_driver::rang(int res, unsigned flags) noexcept {
   }
   if (!bell_armed_) {  // emptied, or the next poll would fire for the old ring
     std::uint64_t rings = 0;
-    static_cast<void>(read(bell_.get(), &rings, sizeof rings));
+    static_cast<void>(read(eventfd_.get(), &rings, sizeof rings));
   }
-  rung_.exchange(0, order::acq_rel);  // P3; after the read, or the ring of a waker between is lost
+  bell_.answered();  // P3; after the read, or the ring of a waker between is lost
   rang_ = true;
 }
 

@@ -1,4 +1,4 @@
-// futex_waiters: futex waits where the kernel interface cannot do them beside I/O (epoll; a ring
+// futex_waiters: futex waits where the kernel interface cannot do them beside I/O (epoll, poll; a ring
 // before Linux 6.7; no driver at all): each wait that is under way has a thread, which sleeps in it.
 //
 //   Threads    submit, withdraw: any. An operation is completed from the thread that waited for it
@@ -26,8 +26,8 @@ namespace weft::io {
 
 class futex_waiters {
  public:
-  /// `keep_ns`: how long a thread without a wait stays.
-  explicit futex_waiters(std::int64_t keep_ns = keep_ns_usual) noexcept : keep_ns_(keep_ns) {}
+  /// `keep_ns`: how long a thread without a wait stays. Throws std::bad_alloc.
+  explicit futex_waiters(std::int64_t keep_ns = keep_ns_usual) : keep_ns_(keep_ns) {}
   futex_waiters(const futex_waiters&) = delete;
   futex_waiters& operator=(const futex_waiters&) = delete;
   /// No wait is under way. Joins the threads.

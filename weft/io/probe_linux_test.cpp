@@ -17,11 +17,12 @@
 
 #include "weft/io/driver.hpp"
 #include "weft/os/clock.hpp"
+#include "weft/os/file_call.hpp"
 
 namespace weft::io {
 namespace {
 
-/// From now on `call` answers `error`; everything else is allowed.
+/// From now on `call` answers `error`; everything else is allowed, but for what was denied before.
 bool deny(unsigned call, unsigned error) {
   sock_filter rules[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -73,9 +74,57 @@ class probe_test : public ::testing::Test {
   }
 };
 
+TEST_F(probe_test, epoll_is_chosen_with_a_ring_for_files_beside_it) {
+  std::string_view why;
+  if (auto made = make_driver(driver_kind::io_uring, &why); !made) GTEST_SKIP() << why;
+  EXPECT_EQ(picks("epoll", "with io_uring for files"), 0);
+  auto made = make_driver(driver_kind::automatic);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE((*made)->does_file(os::file_code::read));
+  auto plain = make_driver(driver_kind::epoll);
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE((*plain)->does_file(os::file_code::read));
+}
+
+TEST_F(probe_test, epoll_denied_means_io_uring) {
+  std::string_view why;
+  if (auto made = make_driver(driver_kind::io_uring, &why); !made) GTEST_SKIP() << why;
+  for (const unsigned call : {__NR_epoll_create1, __NR_epoll_ctl}) {
+    const int code = in_child([call] {
+      return deny(call, EPERM) ? picks("io_uring", "epoll was refused") : cannot_filter;
+    });
+    if (code == cannot_filter) GTEST_SKIP() << "seccomp filters are refused here";
+    EXPECT_EQ(code, 0);
+  }
+}
+
 TEST_F(probe_test, setup_denied_means_epoll) { expect_epoll(__NR_io_uring_setup, EPERM, "EPERM"); }
 
 TEST_F(probe_test, no_io_uring_means_epoll) { expect_epoll(__NR_io_uring_setup, ENOSYS, "ENOSYS"); }
+
+// The last resort: what is forbidden, and what the metrics say of it.
+TEST_F(probe_test, epoll_denied_as_well_means_poll) {
+  for (const unsigned call : {__NR_epoll_create1, __NR_epoll_ctl, __NR_epoll_wait}) {
+    for (const unsigned error : {EPERM, ENOSYS}) {
+      const int code = in_child([=] {
+        if (!deny(__NR_io_uring_setup, error) || !deny(call, error)) return cannot_filter;
+        return picks("poll", error == EPERM ? "EPERM" : "ENOSYS");
+      });
+      if (code == cannot_filter) GTEST_SKIP() << "seccomp filters are refused here";
+      EXPECT_EQ(code, 0) << "call " << call << ", errno " << error;
+    }
+  }
+}
+
+TEST_F(probe_test, epoll_asked_for_and_denied_is_an_error) {
+  const int code = in_child([] {
+    if (!deny(__NR_epoll_create1, EPERM)) return cannot_filter;
+    auto made = make_driver(driver_kind::epoll);
+    return !made && made.error() == std::errc::operation_not_permitted ? 0 : 2;
+  });
+  if (code == cannot_filter) GTEST_SKIP() << "seccomp filters are refused here";
+  EXPECT_EQ(code, 0);
+}
 
 // A version check, or a ring that can be made, would be fooled by this one.
 TEST_F(probe_test, enter_denied_means_epoll) {
@@ -108,13 +157,33 @@ TEST_F(probe_test, the_nanosecond_wait_falls_back_and_is_never_early) {
 }
 
 TEST_F(probe_test, the_environment_decides_where_the_program_says_automatic) {
-  setenv("WEFT_DRIVER", "epoll", 1);
-  std::string_view why;
-  auto made = make_driver(driver_kind::automatic, &why);
+  for (const char* const name : {"epoll", "poll"}) {
+    setenv("WEFT_DRIVER", name, 1);
+    std::string_view why;
+    auto made = make_driver(driver_kind::automatic, &why);
+    unsetenv("WEFT_DRIVER");
+    ASSERT_TRUE(made);
+    EXPECT_EQ((*made)->name(), name);
+    EXPECT_EQ(why, "forced by WEFT_DRIVER");
+  }
+}
+
+TEST_F(probe_test, misspelt_driver_in_the_environment_is_an_error_that_names_those_there_are) {
+  for (const char* wish : {"io-uring", "EPOLL", " "}) {
+    setenv("WEFT_DRIVER", wish, 1);
+    std::string_view why;
+    auto made = make_driver(driver_kind::automatic, &why);
+    auto asked_for = make_driver(driver_kind::epoll);  // the program's own wish counts
+    unsetenv("WEFT_DRIVER");
+    ASSERT_FALSE(made) << wish;
+    EXPECT_EQ(made.error(), std::errc::invalid_argument);
+    EXPECT_NE(why.find("io_uring, epoll or poll"), std::string_view::npos) << why;
+    EXPECT_TRUE(asked_for);
+  }
+  setenv("WEFT_DRIVER", "", 1);
+  auto unset = make_driver(driver_kind::automatic);
   unsetenv("WEFT_DRIVER");
-  ASSERT_TRUE(made);
-  EXPECT_EQ((*made)->name(), "epoll");
-  EXPECT_EQ(why, "forced by WEFT_DRIVER");
+  EXPECT_TRUE(unset);
 }
 
 }  // namespace

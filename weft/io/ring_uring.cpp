@@ -70,6 +70,9 @@ bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
   completion_.tail = at<unsigned>(queues, p.cq_off.tail);
   completion_.cqes = at<io_uring_cqe>(queues, p.cq_off.cqes);
   completion_.mask = *at<unsigned>(queues, p.cq_off.ring_mask);
+  // A child of fork() shares them, and must not write there.
+  madvise(queues_, queues_bytes_, MADV_DONTFORK);
+  madvise(entries_, entries_bytes_, MADV_DONTFORK);
   // The indirection between queue and entries is of no use to us: slot i always means entry i.
   unsigned* const order = at<unsigned>(queues, p.sq_off.array);
   for (unsigned i = 0; i < p.sq_entries; ++i) order[i] = i;

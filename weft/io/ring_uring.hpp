@@ -66,7 +66,8 @@ class ring {
   /// limit). Result: entries taken, or -errno.
   int enter(unsigned submit, unsigned completions, std::int64_t timeout_ns) noexcept;
 
-  /// Calls f(user_data, res, flags) for each completion there is; f may fill entries and enter().
+  /// Calls f(user_data, res, flags) for each completion there is until it says false; f may fill entries
+  /// and enter().
   template <class F>
   void reap(F f) {
     for (;;) {
@@ -74,7 +75,7 @@ class ring {
       if (head == __atomic_load_n(completion_.tail, __ATOMIC_ACQUIRE)) return;  // K3
       const io_uring_cqe c = completion_.cqes[head & completion_.mask];
       __atomic_store_n(completion_.head, head + 1, __ATOMIC_RELEASE);  // K4
-      f(c.user_data, c.res, c.flags);
+      if (!f(c.user_data, c.res, c.flags)) return;
     }
   }
 

@@ -47,6 +47,7 @@ source* allocate_source() noexcept {
 void free_source(source& s) noexcept {
   s.reading.reset();
   s.writing.reset();
+  s.short_means_empty.store(false, order::relaxed);
   s.generation.fetch_add(1, order::relaxed);  // a hint: a late event that misses it is a vain try
   spin_guard held(slab_lock);
   s.next_free = first_free;

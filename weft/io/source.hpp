@@ -37,6 +37,11 @@
 //   that meets 0 or op|held, leaves its bit, and makes reserve or put_back send the submitter back
 //   to try again; one that comes later finds op. Events dropped by release and by a stop came
 //   before the next submitter's first try, which sees what they told of. No stop is lost: I1.
+//   D1  A receive that was given less than it has room for has emptied the socket. The next try is left
+//       out then, a system call that would say "not yet"; an event that came since lies in the word, or
+//       was forgotten by release(), which says so: then the call is tried. What the kernel tells of once
+//       and a short receive leaves behind (the end of the stream, an error, urgent data) is no state in
+//       which a receive says `drained`: the driver sees to that.
 //   Rejected: publishing op only after arming it (a stop in between finds nothing, and the
 //   operation cannot be asked because it may be gone); a lock (held across the call, by a thread
 //   that may be descheduled); a count of registrations (a close has nobody in flight by contract).
@@ -99,7 +104,15 @@ class readiness {
   }
 
   /// By the holder: the call is done; the direction is free for the next operation.
-  void release() noexcept { word_.exchange(0, order::relaxed); }
+  void release(attempt how = attempt::done) noexcept {
+    const bool event_forgotten = (word_.exchange(0, order::relaxed) & event_bit) != 0;
+    drained_ = how == attempt::drained &&
+               (!event_forgotten || WEFT_MUTATE("source.release.forgets", false, true));  // D1
+  }
+  /// By the submitter, who has not reserved it: its try gave this.
+  void tried(attempt how) noexcept { drained_ = how == attempt::drained; }
+  /// By the submitter: whether a first try would be in vain, unless reserve() says otherwise.
+  [[nodiscard]] bool take_drained() noexcept { return std::exchange(drained_, false); }
   /// By the holder: whether a stop was asked for.
   bool stop_asked() const noexcept { return (word_.load(order::relaxed) & stop_bit) != 0; }
 
@@ -147,6 +160,7 @@ class readiness {
   void reset() noexcept {
     WEFT_ASSERT(word_.exchange(0, order::relaxed) <= event_bit,
                 "a descriptor was closed while an operation was in flight; stop its task first");
+    drained_ = false;
   }
 
  private:
@@ -160,6 +174,7 @@ class readiness {
   }
 
   atomic<std::uintptr_t> word_{0};
+  bool drained_ = false;  // of whoever submits, and after that of the holder
 };
 
 /// The operation was stopped and is the caller's: ends it. Bytes that a `whole` one has moved
@@ -180,9 +195,11 @@ enum class held_end : std::uint8_t {
 template <class Try>
 [[nodiscard]] held_end carry_on(readiness& word, io_operation& op, Try try_call) noexcept {
   for (;;) {
-    switch (try_call(op)) {
+    const attempt how = try_call(op);
+    switch (how) {
       case attempt::done:
-        word.release();
+      case attempt::drained:
+        word.release(how);
         op.end(false);
         return held_end::ended;
       case attempt::more:
@@ -216,11 +233,13 @@ enum class start_result : std::uint8_t {
 template <class Try, class Watch>
 [[nodiscard]] start_result start(readiness& word, io_operation& op, promise_base& waiter,
                                  Try try_call, Watch watch) noexcept {
-  attempt tried = try_call(op);
-  if (tried == attempt::done) return start_result::done;
-  while (word.reserve(op) == readiness::reserve_result::try_again) {
+  attempt tried = word.take_drained() ? attempt::not_yet : try_call(op);  // D1
+  while (!is_done(tried) && word.reserve(op) == readiness::reserve_result::try_again) {
     tried = try_call(op);
-    if (tried == attempt::done) return start_result::done;
+  }
+  if (is_done(tried)) {
+    word.tried(tried);
+    return start_result::done;
   }
   job& owner = *waiter.owner();
   if (owner.arm(op, waiter) == job::arm_result::stopped) {
@@ -235,7 +254,7 @@ template <class Try, class Watch>
     if (WEFT_MUTATE("source.start.more_unwatched", false, tried == attempt::more)) {
       return start_result::held;
     }
-    if (tried == attempt::done || !watch(op)) break;
+    if (is_done(tried) || !watch(op)) break;
     if (tried == attempt::more) return start_result::held;
     switch (word.put_back(op)) {
       case readiness::put_back_result::armed:
@@ -248,7 +267,7 @@ template <class Try, class Watch>
         return start_result::pending;
     }
   }
-  word.release();
+  word.release(tried);
   if (owner.disarm(op) == job::disarm_result::disarmed) return start_result::done;
   op.end(false);
   return start_result::pending;
@@ -260,7 +279,8 @@ struct alignas(cache_line) source {
   readiness writing;
   atomic<driver*> home{nullptr};        // whose epoll watches it; set by the first that has to wait
   atomic<std::uint32_t> generation{0};  // counts the descriptors that it stood for
-  std::uint32_t index = 0;              // in the slab
+  atomic<bool> short_means_empty{false};  // of a receive that gave less than was asked for: D1
+  std::uint32_t index = 0;                // in the slab
   source* next_free = nullptr;
 
   /// What its events carry.

@@ -199,5 +199,45 @@ WEFT_MODEL_TEST(source, an_operation_that_has_more_to_move_is_watched_too,
   model.outcome(by_event ? "after an event" : "in one go");
 }
 
+// A receive empties the socket and says so; the next one leaves its first try out. What came while the
+// first was being ended must not be left behind.
+WEFT_MODEL_TEST(source, what_came_while_a_receive_ended_is_found_by_the_next,
+                model::kills("source.release.forgets"),
+                model::reaches("by the first", "by the next")) {
+  setting s;
+  int got = 0;  // of whoever holds the operation
+  const auto take_all = [&](io_operation& op) {
+    const int have = s.kernel.exchange(0, order::acq_rel);
+    if (have == 0) return attempt::not_yet;
+    got += have;
+    op.answer = have;
+    return attempt::drained;
+  };
+  const auto byte_comes = [&] {
+    s.kernel.fetch_add(1, order::acq_rel);
+    if (io_operation* ready = s.word.event()) {
+      static_cast<void>(carry_on(s.word, *ready, take_all));
+    }
+  };
+  const auto watch = [](io_operation&) { return true; };
+  s.started = start(s.word, s.op, s.waiter, take_all, watch);
+  model.check(s.started == start_result::pending, "there was nothing to receive");
+  model.thread("driver", byte_comes);
+  model.thread("another processor's driver", byte_comes);
+  model.run();
+  model.check(s.jobs.woken.load(order::relaxed) == 1, "the first did not end exactly once");
+
+  home next_jobs;  // the same job, now that it was resumed
+  waiting_job next_owner{next_jobs};
+  waiting_promise next_waiter{next_owner};
+  model_operation next{next_jobs};
+  next.word = &s.word;
+  const bool something_left = s.kernel.load(order::relaxed) != 0;
+  const start_result how = start(s.word, next, next_waiter, take_all, watch);
+  model.check(got == 2, "a byte is there, and nobody will tell of it");
+  model.outcome(something_left ? "by the next" : "by the first");
+  if (how == start_result::pending) next_owner.stop();
+}
+
 }  // namespace
 }  // namespace weft::io
