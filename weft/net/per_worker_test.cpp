@@ -11,12 +11,12 @@
 namespace weft::net {
 namespace {
 
-using test::both_drivers;
+using test::all_drivers;
 using test::driver_name;
 using test::loopback;
 
 class per_worker : public test::on_each_driver {};
-INSTANTIATE_TEST_SUITE_P(each, per_worker, both_drivers, driver_name);
+INSTANTIATE_TEST_SUITE_P(each, per_worker, all_drivers, driver_name);
 
 /// Tells for each byte which worker it was read on; moves if it can.
 task<> tell_worker(tcp_stream stream) {

@@ -1,6 +1,16 @@
 #include "weft/net/serve.hpp"
 
+#include "weft/base/atomic.hpp"
+
 namespace weft::net {
+namespace {
+
+constinit atomic<std::uint64_t> refused{0};
+
+}  // namespace
+
+std::uint64_t connections_refused() noexcept { return refused.load(order::relaxed); }
+void internal::count_refused() noexcept { refused.fetch_add(1, order::relaxed); }
 
 bool is_shortage(std::error_code error) noexcept {
   return error == std::errc::too_many_files_open ||

@@ -6,22 +6,26 @@
 //   co_await net::serve_per_worker(*listeners, handle);      // one on each worker, which shares nothing
 //
 //   Errors  running out of descriptors or memory does not end it: it pauses, 10 ms at first,
-//           doubled up to 1 s, while the connections wait in the queue. Other errors do
+//           doubled up to 1 s, while the connections wait in the queue. Other errors do. A connection
+//           whose job finds no memory to begin is closed, and counted: connections_refused()
 //   Cancel  stopping it ends the accepting; the connections' jobs run on and end with the runtime
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <new>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "weft/net/tcp.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/task/not_begun.hpp"
 #include "weft/task/shield_scope.hpp"
 #include "weft/together/catch_stop.hpp"
 #include "weft/together/when_all.hpp"
@@ -31,8 +35,37 @@ namespace weft::net {
 /// Errors of accept() that pass when others give back what they hold.
 bool is_shortage(std::error_code error) noexcept;
 
+/// How many connections serve() has closed in this process, as there was no memory for their jobs. Threads:
+/// any.
+std::uint64_t connections_refused() noexcept;
+
 inline constexpr std::chrono::milliseconds accept_pause_min{10};
 inline constexpr std::chrono::milliseconds accept_pause_max{1000};
+
+namespace internal {
+
+void count_refused() noexcept;
+
+/// What the job of a connection calls. The handler's frame is made there, on whatever worker: where that
+/// fails nobody is left who could be told, so the connection is refused.
+template <class Handler>
+class connection_body {
+ public:
+  explicit connection_body(const Handler& handler) : handler_(handler) {}
+  std::invoke_result_t<Handler&, tcp_stream> operator()(tcp_stream stream) {
+    try {
+      return std::invoke(handler_, std::move(stream));
+    } catch (const std::bad_alloc&) {  // the stream is closed
+      count_refused();
+      throw weft::detail::not_begun();
+    }
+  }
+
+ private:
+  [[no_unique_address]] Handler handler_;
+};
+
+}  // namespace internal
 
 /// `connections`: how their jobs are spawned.
 template <class Handler>
@@ -43,10 +76,13 @@ task<result<void>> serve(tcp_listener& listener, Handler handler, spawn_options 
     std::error_code error;
     if (accepted) {
       try {
-        weft::spawn(connections, handler, std::move(*accepted)).detach();
+        weft::spawn(connections, internal::connection_body<Handler>(handler), std::move(*accepted))
+            .detach();
         pause = accept_pause_min;
         continue;
-      } catch (const std::bad_alloc&) {  // the connection is closed
+      } catch (const std::bad_alloc&) {
+        *accepted = {};  // now: not after the pause
+        internal::count_refused();
         error = std::make_error_code(std::errc::not_enough_memory);
       }
     } else {

@@ -19,7 +19,7 @@ constexpr int streams = 16;
 constexpr std::uint32_t values = 4000;  // 4 bytes each, one after the other
 
 class tcp_stress : public test::on_each_driver {};
-INSTANTIATE_TEST_SUITE_P(each, tcp_stress, test::both_drivers, test::driver_name);
+INSTANTIATE_TEST_SUITE_P(each, tcp_stress, test::all_drivers, test::driver_name);
 
 struct tally {
   std::uint64_t bytes = 0;

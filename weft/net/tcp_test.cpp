@@ -8,7 +8,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,11 +19,14 @@
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/os/file.hpp"
 #include "weft/runtime/runtime.hpp"
+#include "weft/runtime/time.hpp"
+#include "weft/together/timeout.hpp"
 
 namespace weft::net {
 namespace {
 
-using test::both_drivers;
+using namespace std::chrono_literals;
+using test::all_drivers;
 using test::bytes_of;
 using test::connected_pair;
 using test::connection;
@@ -39,7 +44,7 @@ class tcp_test : public test::on_each_driver {
     rt.block_on(f(std::forward<A>(args)...));
   }
 };
-INSTANTIATE_TEST_SUITE_P(each, tcp_test, both_drivers, driver_name);
+INSTANTIATE_TEST_SUITE_P(each, tcp_test, all_drivers, driver_name);
 
 task<void> both_ends_know_each_other() {
   auto made = co_await connected_pair();
@@ -77,6 +82,138 @@ task<void> reads_what_was_written() {
 }
 TEST_P(tcp_test, reads_what_was_written) { run(reads_what_was_written); }
 
+task<void> writes_the_rest(tcp_stream& to) {
+  const auto sent = co_await to.write_all(bytes_of("the rest"));
+  EXPECT_TRUE(sent);
+  EXPECT_TRUE(to.shutdown_write());
+}
+
+task<void> tries_to_write() {
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
+  const auto none = c.client.try_write(std::span<const std::byte>());
+  EXPECT_EQ(none.value(), 0u);
+  const auto one = c.client.try_write(bytes_of("hello, "));
+  EXPECT_EQ(one.value(), 7u);
+  const std::array<io::io_part, 3> parts = {{{"wor", 3}, {"", 0}, {"ld", 2}}};
+  const auto several = c.client.try_write(std::span<const io::io_part>(parts));
+  EXPECT_EQ(several.value(), 5u);
+  std::byte buffer[12];
+  const auto exact = co_await c.server.read_exact(buffer);
+  EXPECT_EQ(exact.value(), 12u);
+  EXPECT_EQ(text_of(buffer), "hello, world");
+  // Until it is full; then a write waits, and all arrives in its order.
+  std::string all, got;
+  for (char letter = 'a';; letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1)) {
+    const std::string piece(100'000, letter);
+    const auto n = c.client.try_write(bytes_of(piece));
+    if (!n) {
+      EXPECT_EQ(n.error(), std::errc::operation_would_block);
+      break;
+    }
+    EXPECT_GT(*n, 0u);
+    all.append(piece, 0, *n);
+  }
+  auto rest = spawn(writes_the_rest, std::ref(c.client));
+  all += "the rest";
+  std::vector<std::byte> some(65536);
+  for (;;) {
+    const auto n = co_await c.server.read_some(some);
+    if (!n || *n == 0) break;
+    got += text_of(std::span(some).first(*n));
+  }
+  co_await rest;
+  EXPECT_TRUE(got == all);
+  const auto after_the_end = c.client.try_write(bytes_of("x"));
+  EXPECT_EQ(after_the_end.error(), std::errc::broken_pipe);
+  c.client.close();
+  const auto closed = c.client.try_write(bytes_of("x"));
+  EXPECT_EQ(closed.error(), std::errc::bad_file_descriptor);
+}
+TEST_P(tcp_test, try_write_hands_over_what_goes_and_never_waits) { run(tries_to_write); }
+
+task<void> reads_into_lent_buffers() {
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
+  const auto sent = co_await c.client.write_all(bytes_of("hello"));
+  EXPECT_TRUE(sent);
+  const auto first = co_await c.server.read_pooled();
+  EXPECT_EQ(text_of(first.value().bytes()), "hello");
+  const auto more = co_await c.client.write_all(bytes_of("world"));
+  EXPECT_TRUE(more);
+  const auto second = co_await timeout(1h, c.server.read_pooled());
+  EXPECT_EQ(text_of(second.value().bytes()), "world");
+  EXPECT_EQ(text_of(first.value().bytes()), "hello");
+  EXPECT_TRUE(c.client.shutdown_write());
+  const auto end = co_await c.server.read_pooled();
+  EXPECT_TRUE(end);
+  EXPECT_TRUE(end->empty());
+  c.server.close();
+  const auto closed = co_await c.server.read_pooled();
+  EXPECT_FALSE(closed);
+}
+TEST_P(tcp_test, read_pooled_lends_what_came) { run(reads_into_lent_buffers); }
+
+task<result<io::lent_bytes>> gives_away() {
+  auto made = co_await connected_pair();
+  if (!made) co_return std::unexpected(made.error());
+  const auto sent = co_await made->client.write_all(bytes_of("kept"));
+  if (!sent) co_return std::unexpected(sent.error());
+  auto came = co_await made->server.read_pooled();
+  co_return came;
+}
+TEST_P(tcp_test, what_read_pooled_lent_outlives_the_runtime) {
+  io::lent_bytes kept;
+  {
+    runtime rt({.workers = 2, .io = GetParam()});
+    auto came = rt.block_on(gives_away());
+    ASSERT_TRUE(came);
+    kept = std::move(*came);
+  }
+  EXPECT_EQ(text_of(kept.bytes()), "kept");
+  kept.release();
+}
+
+/// Sends `rounds` messages and checks what comes back.
+task<void> ping(tcp_stream stream, int rounds) {
+  std::string message = "0123456789";
+  std::array<std::byte, 32> room;
+  for (int i = 0; i < rounds; ++i) {
+    message += 'x';
+    message = message.substr(1);
+    const auto sent = co_await stream.write_all(bytes_of(message));
+    EXPECT_TRUE(sent);
+    const auto n = co_await stream.read_exact(std::span(room).first(message.size()));
+    EXPECT_TRUE(n);
+    EXPECT_EQ(text_of(std::span(room).first(message.size())), message);
+  }
+}
+task<void> pong(tcp_stream stream) {
+  for (;;) {
+    const auto came = co_await stream.read_pooled();
+    if (!came || came->empty()) co_return;
+    co_await yield_now();  // perhaps to another worker: it gives the buffer back
+    const auto sent = co_await stream.write_all(came->bytes());
+    if (!sent) co_return;
+  }
+}
+task<void> many_pings() {
+  std::vector<join_handle<void>> all;
+  for (int i = 0; i < 100; ++i) {
+    auto made = co_await connected_pair();
+    EXPECT_TRUE(made);
+    if (!made) co_return;
+    all.push_back(spawn(pong, std::move(made->server)));
+    all.push_back(spawn(ping, std::move(made->client), 20));
+  }
+  for (auto& each : all) co_await each;
+}
+TEST_P(tcp_test, lent_buffers_go_back_from_any_worker) { run(many_pings); }
+
 task<void> gathers() {
   auto made = co_await connected_pair();
   EXPECT_TRUE(made);
@@ -108,6 +245,34 @@ task<void> half_closes() {
   EXPECT_EQ(n.value(), 5u);
 }
 TEST_P(tcp_test, shutdown_write_leaves_reading_open) { run(half_closes); }
+
+task<void> is_shut_while_it_reads() {
+  auto made = co_await connected_pair();
+  EXPECT_TRUE(made);
+  if (!made) co_return;
+  connection& c = *made;
+  const auto reads = [](tcp_stream& from) -> task<std::size_t> {
+    std::byte buffer[8];
+    const auto n = co_await from.read_some(buffer);
+    EXPECT_TRUE(n.has_value());
+    co_return n.value_or(99);
+  };
+  auto reading = spawn(reads, std::ref(c.server));
+  co_await yield_now();
+  EXPECT_TRUE(c.server.shutdown_both());
+  const std::size_t read = co_await reading;
+  EXPECT_EQ(read, 0u);
+  std::byte buffer[8];
+  const auto seen = co_await c.client.read_some(buffer);
+  EXPECT_EQ(seen.value(), 0u);
+  const auto sent = co_await c.server.write_all(bytes_of("late"));
+  EXPECT_FALSE(sent);
+  const auto again = co_await c.server.read_some(buffer);
+  EXPECT_EQ(again.value(), 0u);
+}
+TEST_P(tcp_test, shutdown_both_ends_what_waits_and_what_comes_later) {
+  run(is_shut_while_it_reads);
+}
 
 task<void> is_refused() {
   endpoint nobody;

@@ -7,10 +7,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "weft/io/driver.hpp"
 #include "weft/net/tcp.hpp"
+#include "weft/runtime/environment.hpp"
 #include "weft/runtime/options.hpp"
+#include "weft/runtime/runtime.hpp"
 
 namespace weft::net::test {
 
@@ -41,15 +43,37 @@ inline task<result<connection>> connected_pair() {
 class on_each_driver : public ::testing::TestWithParam<driver> {
  protected:
   void SetUp() override {
-    const auto kind =
-        GetParam() == driver::epoll ? io::driver_kind::epoll : io::driver_kind::io_uring;
     std::string_view why;
-    if (auto made = io::make_driver(kind, &why); !made) GTEST_SKIP() << why;
+    auto made = detail::real_environment().make_driver(GetParam(), &why);
+    if (!made) GTEST_SKIP() << why;
   }
 };
-inline const auto both_drivers = ::testing::Values(driver::epoll, driver::io_uring);
+/// automatic is epoll with a ring beside it, the same for sockets.
+inline const auto all_drivers = ::testing::Values(driver::epoll, driver::io_uring, driver::poll);
+/// For what has to do with files, too.
+inline const auto all_drivers_of_files =
+    ::testing::Values(driver::epoll, driver::io_uring, driver::poll, driver::automatic);
+/// Runs `f(args...)` on a runtime of two workers.
+template <class F, class... A>
+void run_on(driver io, F f, A&&... args) {
+  runtime rt({.workers = 2, .io = io});
+  rt.block_on(f(std::forward<A>(args)...));
+}
+/// Those that a guest's host can wait for.
+inline const auto drivers_for_guests =
+    ::testing::Values(driver::epoll, driver::io_uring, driver::automatic);
 inline std::string driver_name(const ::testing::TestParamInfo<driver>& of) {
-  return of.param == driver::epoll ? "epoll" : "io_uring";
+  switch (of.param) {
+    case driver::automatic:
+      return "automatic";
+    case driver::io_uring:
+      return "io_uring";
+    case driver::epoll:
+      return "epoll";
+    case driver::poll:
+      return "poll";
+  }
+  __builtin_unreachable();
 }
 
 }  // namespace weft::net::test
