@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -51,17 +52,24 @@ task<> ask(net::endpoint to, std::string what, std::string& got) {
   }
 }
 
-task<> scenario(static_files& files, bool& whole) {
+task<> scenario(const folder& from, std::chrono::milliseconds fresh_for, bool& whole) {
   whole = false;
+  auto root = fs::directory::blocking_open(from.path.string());
+  if (!root) co_return;
+  file_options options;
+  options.fresh_for = fresh_for;
+  static_files files(std::move(*root), options);
   auto listener = net::tcp_listener::bind(net::test::loopback);
   if (!listener) co_return;
   server site(files);
   auto serving = spawn([&] { return site.serve(*listener); });
-  // Two requests in one piece, the second one ends the connection.
+  // Requests in one piece, the last one ends the connection. Those made again find the files kept.
   std::string got;
   auto client =
       spawn(ask, *listener->local_endpoint(),
             std::string("GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n"
+                        "GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n"
+                        "GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n"
                         "GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
             std::ref(got));
   const auto joined = [](join_handle<void>& c) -> task<> { co_await c; };
@@ -83,20 +91,23 @@ task<> scenario(static_files& files, bool& whole) {
 class cancel_files : public net::test::on_each_driver {};
 
 TEST_P(cancel_files, the_file_server_leaves_nothing_wherever_it_is_stopped) {
-  folder f;
-  auto root = fs::directory::blocking_open(f.path.string());
-  ASSERT_TRUE(root.has_value());
-  static_files files(std::move(*root));
-  bool whole = false;
-  unsigned wholes = 0;
-  const auto report = cancel_everywhere(
-      [&](virtual_runtime& rt) { return rt.spawn(scenario, std::ref(files), std::ref(whole)); },
-      [&](bool) { wholes += whole; }, virtual_options{.io = GetParam()});
-  EXPECT_GT(report.awaits, 10u);
-  EXPECT_GT(wholes, 0u);
+  const folder f;
+  for (const auto fresh_for : {std::chrono::seconds(0), std::chrono::seconds(1)}) {
+    bool whole = false;
+    unsigned wholes = 0;
+    const auto report = cancel_everywhere(
+        [&](virtual_runtime& rt) {
+          return rt.spawn(scenario, std::cref(f), std::chrono::milliseconds(fresh_for),
+                          std::ref(whole));
+        },
+        [&](bool) { wholes += whole; }, virtual_options{.io = GetParam()});
+    EXPECT_GT(report.awaits, 10u);
+    EXPECT_GT(wholes, 0u);
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(drivers, cancel_files, net::test::both_drivers, net::test::driver_name);
+INSTANTIATE_TEST_SUITE_P(drivers, cancel_files, net::test::all_drivers_of_files,
+                         net::test::driver_name);
 
 }  // namespace
 }  // namespace weft::http

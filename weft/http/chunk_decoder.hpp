@@ -32,6 +32,8 @@ class chunk_decoder {
 
   /// Ready for another body; keeps the line buffer.
   void reset() noexcept;
+  /// Of that buffer.
+  [[nodiscard]] std::size_t kept_bytes() const noexcept { return line_.capacity(); }
 
  private:
   enum class state : std::uint8_t {

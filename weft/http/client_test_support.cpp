@@ -78,6 +78,14 @@ std::string raw_client::read_all() {
   return std::exchange(pending_, {});
 }
 
+std::size_t raw_client::drop(std::size_t bytes) {
+  while (pending_.size() < bytes && fill()) {
+  }
+  const std::size_t n = std::min(bytes, pending_.size());
+  pending_.erase(0, n);
+  return n;
+}
+
 std::string raw_client::read_response(bool head_only) {
   std::string out = read_until("\r\n\r\n");
   const std::string length = field_of(out, "content-length");
@@ -91,8 +99,14 @@ std::string raw_client::read_response(bool head_only) {
   return out;
 }
 
-void raw_client::shrink_receive_buffer() {
-  const int bytes = 4096;
+bool raw_client::ends_by_reset() {
+  errno = 0;  // an end leaves it so
+  while (fill()) {
+  }
+  return errno == ECONNRESET;
+}
+
+void raw_client::shrink_receive_buffer(int bytes) {
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
@@ -129,24 +143,25 @@ bool event_counter::reaches(long n) const {
 }
 
 task<result<void>> test_server::listen(test_server& self) {
-  auto listener =
-      co_await ok(net::tcp_listener::bind(net::endpoint{net::address::loopback_v4(), self.port_}));
+  auto listener = co_await ok(
+      net::tcp_listener::bind(net::endpoint{net::address::loopback_v4(), self.port_}, self.how_));
   const auto bound = co_await ok(listener.local_endpoint());
   self.port_ = bound.port;
   self.listening_.set_value();
   co_return co_await self.server_.serve(listener);
 }
 
-test_server::test_server(handler& answers, server_options options, clock_kind clock)
-    : server_(answers, options) {
+test_server::test_server(handler& answers, server_options options, clock_kind clock, driver io,
+                         net::listen_options listening)
+    : server_(answers, options), how_(listening) {
   if (clock == clock_kind::manual) {
-    manual_ = std::make_unique<net::test::manual_runtime>();
+    manual_ = std::make_unique<net::test::manual_runtime>(io);
   } else {
-    rt_ = std::make_unique<runtime>(runtime_options{.workers = 2});
+    rt_ = std::make_unique<runtime>(runtime_options{.workers = 2, .io = io});
   }
-  auto listening = listening_.get_future();
+  auto heard = listening_.get_future();
   job_ = rt().spawn(listen, std::ref(*this));
-  listening.get();
+  heard.get();
 }
 
 test_server::~test_server() {

@@ -30,13 +30,17 @@ class raw_client {
   std::string read_until(std::string_view marker);
   /// All there is until the peer closes.
   std::string read_all();
+  /// Reads and drops. Result: so many, or fewer where there was an end.
+  std::size_t drop(std::size_t bytes);
   /// A response: its head and as much body as Content-Length says.
   std::string read_response(bool head_only = false);
   std::string ask(std::string_view request) {
     send(request);
     return read_response();
   }
-  void shrink_receive_buffer();
+  /// Reads what there is. True: what ended it was a reset.
+  bool ends_by_reset();
+  void shrink_receive_buffer(int bytes = 4096);
   /// Without an orderly end: the peer gets a reset.
   void reset();
   void end_writing();
@@ -72,7 +76,8 @@ enum class clock_kind : unsigned char {
 class test_server {
  public:
   explicit test_server(handler& answers, server_options options = {},
-                       clock_kind clock = clock_kind::machine);
+                       clock_kind clock = clock_kind::machine, driver io = driver::automatic,
+                       net::listen_options listening = {});
   ~test_server();
 
   std::uint16_t port() const { return port_; }
@@ -93,6 +98,7 @@ class test_server {
  private:
   static task<result<void>> listen(test_server& self);
   server server_;
+  const net::listen_options how_;
   std::promise<void> listening_;
   std::unique_ptr<runtime> rt_;  // one of the two
   std::unique_ptr<net::test::manual_runtime> manual_;

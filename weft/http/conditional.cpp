@@ -63,6 +63,10 @@ std::string entity_tag(const file_version& version) {
   append_hex(out, version.size);
   out += '-';
   append_hex(out, version.inode);
+  out += '-';
+  append_hex(out, static_cast<std::uint64_t>(version.changed_ns));
+  out += '-';
+  append_hex(out, version.device);
   return out += '"';
 }
 

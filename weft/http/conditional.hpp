@@ -15,10 +15,14 @@ struct file_version {
   std::int64_t modified_ns = 0;
   std::uint64_t size = 0;
   std::uint64_t inode = 0;
+  std::int64_t changed_ns = 0;  // unlike modified_ns nobody can set it back
+  std::uint64_t device = 0;
+  bool operator==(const file_version&) const = default;
 };
 
-/// A strong entity tag, quoted. With the inode, because a file replaced by rename within the
-/// clock's tick, with equal size, is another file.
+/// A strong entity tag, quoted. With inode and device, because a file replaced by rename within the
+/// clock's tick, with equal size, is another file; with the time of the last change, because tools that
+/// copy files set that of the modification back.
 [[nodiscard]] std::string entity_tag(const file_version& version);
 
 /// Whole seconds, rounded down: what Last-Modified can say.

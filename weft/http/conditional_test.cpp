@@ -25,19 +25,21 @@ precondition of(std::initializer_list<std::pair<const char*, const char*>> list,
   return evaluate(m, with(list), "\"a,b\"", modified);
 }
 
-TEST(http_conditional, the_tag_changes_with_time_size_and_inode) {
-  const std::string tag = entity_tag({1, 2, 3});
-  EXPECT_EQ(tag, "\"1-2-3\"");
-  EXPECT_NE(entity_tag({2, 2, 3}), tag);
-  EXPECT_NE(entity_tag({1, 3, 3}), tag);
-  EXPECT_NE(entity_tag({1, 2, 4}), tag);
-  EXPECT_EQ(entity_tag({-1, 0, 0}), "\"ffffffffffffffff-0-0\"");
+TEST(http_conditional, the_tag_changes_with_times_size_inode_and_device) {
+  const std::string tag = entity_tag({1, 2, 3, 4, 5});
+  EXPECT_EQ(tag, "\"1-2-3-4-5\"");
+  EXPECT_NE(entity_tag({2, 2, 3, 4, 5}), tag);
+  EXPECT_NE(entity_tag({1, 3, 3, 4, 5}), tag);
+  EXPECT_NE(entity_tag({1, 2, 4, 4, 5}), tag);
+  EXPECT_NE(entity_tag({1, 2, 3, 5, 5}), tag);
+  EXPECT_NE(entity_tag({1, 2, 3, 4, 6}), tag);
+  EXPECT_EQ(entity_tag({-1, 0, 0, -1, 0}), "\"ffffffffffffffff-0-0-ffffffffffffffff-0\"");
 }
 
 TEST(http_conditional, last_modified_rounds_down_also_before_1970) {
-  EXPECT_EQ(modified_seconds({1'999'999'999, 0, 0}), 1);
-  EXPECT_EQ(modified_seconds({-1, 0, 0}), -1);
-  EXPECT_EQ(modified_seconds({-1'000'000'000, 0, 0}), -1);
+  EXPECT_EQ(modified_seconds({1'999'999'999, 0, 0, 0, 0}), 1);
+  EXPECT_EQ(modified_seconds({-1, 0, 0, 0, 0}), -1);
+  EXPECT_EQ(modified_seconds({-1'000'000'000, 0, 0, 0, 0}), -1);
 }
 
 TEST(http_conditional, a_matching_tag_is_not_modified_for_readers_and_failed_for_writers) {

@@ -51,6 +51,11 @@ void connection_group::start(const std::shared_ptr<connection_group>& self,
       e.handle = std::move(handle);
       return;
     }
+    if (e.now == entry::phase::never_ran) {
+      e.handle = std::move(handle);
+      self->add_failed(e);
+      return;
+    }
     e.now = entry::phase::free;
     self->free_.push_back(&e);
   }
@@ -63,22 +68,38 @@ bool connection_group::begin_work(entry& e) noexcept {
     e.busy.store(false, order::relaxed);
     return false;
   }
-  counters_->busy.add();
+  counters_->work_begins();
   return true;
 }
 
 void connection_group::end_work(entry& e) noexcept {
   e.busy.store(false, order::seq_cst);
-  counters_->busy.subtract();
+  counters_->work_ends();
 }
 
-void connection_group::ended(entry& e) noexcept {
+void connection_group::add_failed(entry& e) noexcept {
+  e.now = entry::phase::failed;
+  e.next_failed = std::exchange(failed_, &e);
+}
+
+join_handle<void> connection_group::take_failed() noexcept {
+  const spin_guard guard(lock_);
+  if (failed_ == nullptr) return {};
+  entry& e = *std::exchange(failed_, failed_->next_failed);
+  e.now = entry::phase::free;
+  free_.push_back(&e);
+  return std::move(e.handle);
+}
+
+void connection_group::ended(entry& e, bool ran) noexcept {
   if (e.busy.load(order::relaxed)) end_work(e);
   join_handle<void> handle;
   {
     const spin_guard guard(lock_);
     if (e.now == entry::phase::starting) {
-      e.now = entry::phase::ended;
+      e.now = ran ? entry::phase::ended : entry::phase::never_ran;
+    } else if (e.now == entry::phase::running && !ran) {
+      add_failed(e);
     } else if (e.now == entry::phase::running) {
       handle = std::move(e.handle);
       e.now = entry::phase::free;
@@ -100,11 +121,12 @@ std::vector<join_handle<void>> connection_group::close() {
   {
     const spin_guard guard(lock_);
     for (const auto& e : entries_) {
-      if (e->now != entry::phase::running) continue;
+      if (e->now != entry::phase::running && e->now != entry::phase::failed) continue;
       e->now = entry::phase::joined;
       jobs.push_back(std::move(e->handle));
       of.push_back(e.get());
     }
+    failed_ = nullptr;  // they are among those
   }
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (!of[i]->busy.load(order::seq_cst)) jobs[i].stop();

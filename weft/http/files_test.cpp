@@ -1,4 +1,6 @@
-// What the file handler serves and, above all, what it does not, through a real socket.
+// What the file handler serves and, above all, what it does not, through a real socket. All of it once
+// with every file looked at for every request, and once with files kept: there each request is made
+// twice, and what is kept must give the same answer.
 #include "weft/http/files.hpp"
 
 #include <gtest/gtest.h>
@@ -24,7 +26,7 @@ using test::status_of;
 using test::test_server;
 
 // A folder "root" with files, and a secret beside it.
-class http_files : public ::testing::Test {
+class http_files : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     std::string pattern = (std::filesystem::temp_directory_path() / "weft-files-XXXXXX").string();
@@ -46,7 +48,9 @@ class http_files : public ::testing::Test {
     write("root/large.bin", large_);
     auto root = fs::directory::blocking_open((base_ / "root").string());
     ASSERT_TRUE(root.has_value());
-    files_ = std::make_unique<static_files>(std::move(*root));
+    file_options options;
+    options.fresh_for = GetParam() ? std::chrono::hours(1) : std::chrono::hours(0);
+    files_ = std::make_unique<static_files>(std::move(*root), options);
     server_ = std::make_unique<test_server>(*files_);
   }
   void TearDown() override {
@@ -58,10 +62,23 @@ class http_files : public ::testing::Test {
     std::ofstream(base_ / name, std::ios::binary) << text;
   }
   std::string ask(std::string_view method, std::string_view path, std::string_view fields = "") {
+    const std::string asked = std::string(method) + " " + std::string(path) +
+                              " HTTP/1.1\r\nHost: x\r\n" + std::string(fields) + "\r\n";
+    std::string got = ask_once(asked, method == "HEAD");
+    if (!GetParam()) return got;
+    const std::string again = ask_once(asked, method == "HEAD");
+    EXPECT_TRUE(without_date(got) == without_date(again)) << asked << got << again;
+    return again;
+  }
+  std::string ask_once(std::string_view asked, bool head_only) {
     raw_client c(server_->port());
-    c.send(std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n" +
-           std::string(fields) + "\r\n");
-    return c.read_response(method == "HEAD");
+    c.send(asked);
+    return c.read_response(head_only);
+  }
+  static std::string without_date(std::string response) {
+    const std::size_t at = response.find("\r\nDate: ");
+    if (at != std::string::npos) response.erase(at, response.find("\r\n", at + 2) - at);
+    return response;
   }
   std::string get(std::string_view path, std::string_view fields = "") {
     return ask("GET", path, fields);
@@ -73,7 +90,7 @@ class http_files : public ::testing::Test {
   std::unique_ptr<test_server> server_;
 };
 
-TEST_F(http_files, a_file_comes_with_type_length_and_validators) {
+TEST_P(http_files, a_file_comes_with_type_length_and_validators) {
   const std::string got = get("/a.txt");
   EXPECT_EQ(status_of(got), 200);
   EXPECT_EQ(body_of(got), "0123456789");
@@ -87,7 +104,7 @@ TEST_F(http_files, a_file_comes_with_type_length_and_validators) {
   EXPECT_EQ(field_of(empty, "content-length"), "0");
 }
 
-TEST_F(http_files, a_large_file_arrives_whole_and_the_connection_goes_on) {
+TEST_P(http_files, a_large_file_arrives_whole_and_the_connection_goes_on) {
   raw_client c(server_->port());
   for (int i = 0; i < 3; ++i) {
     const std::string got = c.ask("GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -98,7 +115,7 @@ TEST_F(http_files, a_large_file_arrives_whole_and_the_connection_goes_on) {
       [this](const auto& n) { return n.body_bytes_sent == 3 * large_.size(); }));
 }
 
-TEST_F(http_files, head_is_as_get_without_the_body) {
+TEST_P(http_files, head_is_as_get_without_the_body) {
   for (const char* path : {"/a.txt", "/large.bin", "/page/", "/sub/", "/missing"}) {
     const std::string head = ask("HEAD", path), whole = get(path);
     EXPECT_EQ(body_of(head), "");
@@ -109,7 +126,7 @@ TEST_F(http_files, head_is_as_get_without_the_body) {
   }
 }
 
-TEST_F(http_files, a_range_is_a_part) {
+TEST_P(http_files, a_range_is_a_part) {
   const std::string part = get("/a.txt", "Range: bytes=2-4\r\n");
   EXPECT_EQ(status_of(part), 206);
   EXPECT_EQ(body_of(part), "234");
@@ -124,7 +141,7 @@ TEST_F(http_files, a_range_is_a_part) {
   EXPECT_EQ(status_of(several), 200);
 }
 
-TEST_F(http_files, conditions_are_judged_by_the_validators) {
+TEST_P(http_files, conditions_are_judged_by_the_validators) {
   const std::string first = get("/a.txt");
   const std::string etag = field_of(first, "etag"), date = field_of(first, "last-modified");
   const std::string same = get("/a.txt", "If-None-Match: " + etag + "\r\n");
@@ -140,7 +157,7 @@ TEST_F(http_files, conditions_are_judged_by_the_validators) {
   EXPECT_EQ(status_of(get("/a.txt", range + "\"other\"\r\n")), 200);
 }
 
-TEST_F(http_files, a_folder_is_its_index_page_or_a_listing_at_its_own_url) {
+TEST_P(http_files, a_folder_is_its_index_page_or_a_listing_at_its_own_url) {
   const std::string index = get("/page/");
   EXPECT_EQ(body_of(index), "<p>index</p>");
   EXPECT_EQ(field_of(index, "content-type"), "text/html; charset=utf-8");
@@ -155,7 +172,7 @@ TEST_F(http_files, a_folder_is_its_index_page_or_a_listing_at_its_own_url) {
   EXPECT_EQ(status_of(get("/.hidden")), 404);
 }
 
-TEST_F(http_files, a_redirect_stays_on_this_host) {
+TEST_P(http_files, a_redirect_stays_on_this_host) {
   EXPECT_EQ(field_of(get("/sub"), "location"), "/sub/");
   EXPECT_EQ(field_of(get("//sub/deep?a=b"), "location"), "/sub/deep/?a=b");
   EXPECT_EQ(field_of(get("/./sub"), "location"), "/sub/");
@@ -169,7 +186,7 @@ TEST_F(http_files, a_redirect_stays_on_this_host) {
   EXPECT_EQ(field_of(get("/%5cevil.example"), "location"), "");
 }
 
-TEST_F(http_files, no_way_leads_out) {
+TEST_P(http_files, no_way_leads_out) {
   std::filesystem::create_symlink("../secret", base_ / "root/link");
   std::filesystem::create_symlink("/etc", base_ / "root/etc");
   std::filesystem::create_symlink((base_ / "secret").string(), base_ / "root/absolute");
@@ -213,13 +230,13 @@ TEST_F(http_files, no_way_leads_out) {
   }
 }
 
-TEST_F(http_files, a_link_that_stays_inside_is_followed_or_refused_never_an_error) {
+TEST_P(http_files, a_link_that_stays_inside_is_followed_or_refused_never_an_error) {
   std::filesystem::create_symlink("../a.txt", base_ / "root/sub/inside");
   const std::string got = get("/sub/inside");
   EXPECT_TRUE(status_of(got) == 200 || status_of(got) == 403) << got;
 }
 
-TEST_F(http_files, what_is_no_file_is_not_found_and_does_not_block) {
+TEST_P(http_files, what_is_no_file_is_not_found_and_does_not_block) {
   ASSERT_EQ(::mkfifo((base_ / "root/fifo").c_str(), 0644), 0);
   EXPECT_EQ(status_of(get("/fifo")), 404);
   EXPECT_EQ(status_of(get("/missing")), 404);
@@ -227,7 +244,7 @@ TEST_F(http_files, what_is_no_file_is_not_found_and_does_not_block) {
   EXPECT_EQ(status_of(get("/" + std::string(300, 'n'))), 404);
 }
 
-TEST_F(http_files, other_methods_are_told_what_there_is) {
+TEST_P(http_files, other_methods_are_told_what_there_is) {
   for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "BREW"}) {
     const std::string got = ask(method, "/a.txt", "Content-Length: 0\r\n");
     if (std::string_view(method) == "BREW") {
@@ -240,7 +257,7 @@ TEST_F(http_files, other_methods_are_told_what_there_is) {
 }
 
 // Far more than fits between the two, so that most of it is not sent when it is cut.
-TEST_F(http_files, a_file_that_becomes_shorter_ends_the_connection_before_its_length) {
+TEST_P(http_files, a_file_that_becomes_shorter_ends_the_connection_before_its_length) {
   constexpr std::size_t bytes = 256 * 1024 * 1024;
   write("root/sparse.bin", "");
   std::filesystem::resize_file(base_ / "root/sparse.bin", bytes);
@@ -255,7 +272,7 @@ TEST_F(http_files, a_file_that_becomes_shorter_ends_the_connection_before_its_le
 }
 
 // In a child, because the tests may run as root, who can read everything.
-TEST_F(http_files, an_unreadable_file_is_forbidden) {
+TEST_P(http_files, an_unreadable_file_is_forbidden) {
   write("root/locked", "locked");
   ::chmod((base_ / "root/locked").c_str(), 0);
   std::filesystem::create_directories(base_ / "root/locked-page");
@@ -276,6 +293,10 @@ TEST_F(http_files, an_unreadable_file_is_forbidden) {
   EXPECT_TRUE(WIFEXITED(how));
   EXPECT_EQ(WEXITSTATUS(how), 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(files, http_files, ::testing::Bool(), [](const auto& of) {
+  return std::string(of.param ? "kept" : "looked_at_each_time");
+});
 
 }  // namespace
 }  // namespace weft::http

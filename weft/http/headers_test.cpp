@@ -1,4 +1,5 @@
 #include <weft/http/headers.hpp>
+#include <weft/http/syntax.hpp>
 
 #include <gtest/gtest.h>
 
@@ -72,6 +73,42 @@ TEST(http_headers, values_are_trimmed_and_tokens_found_in_lists) {
   EXPECT_TRUE(fields.has_token("connection", "CLOSE"));
   EXPECT_TRUE(fields.has_token("connection", "x"));
   EXPECT_FALSE(fields.has_token("connection", "clos"));
+}
+
+TEST(http_headers, lines_are_the_fields_as_they_are_sent_or_nothing_after_a_removal) {
+  headers fields;
+  EXPECT_EQ(fields.lines(), "");
+  fields.add("A", " 1 ");
+  fields.add("B", "");
+  for (int i = 0; i < 20; ++i) fields.add("C", std::string(50, 'c'));  // beyond what is inside
+  std::string sent = "A: 1\r\nB: \r\n";
+  for (int i = 0; i < 20; ++i) sent += "C: " + std::string(50, 'c') + "\r\n";
+  EXPECT_EQ(fields.lines(), sent);
+  EXPECT_EQ(fields.remove("D"), 0u);
+  EXPECT_EQ(fields.lines(), sent);
+  const headers copy = fields;
+  EXPECT_EQ(fields.remove("b"), 1u);
+  EXPECT_EQ(fields.lines(), std::nullopt);
+  EXPECT_EQ(copy.lines(), sent);
+  fields.clear();
+  EXPECT_EQ(fields.lines(), "");
+}
+
+// The check looks at eight bytes at a time.
+TEST(http_headers, a_control_character_is_found_wherever_it_stands) {
+  for (std::size_t size = 1; size <= 40; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (int c = 0; c < 256; ++c) {
+        std::string value(size, 'x');
+        value[at] = static_cast<char>(c);
+        const bool control = (c < 0x20 && c != '\t') || c == 0x7f;
+        ASSERT_EQ(is_field_value(value), !control) << size << ' ' << at << ' ' << c;
+        value[size - 1 - at] = '\t';
+        if (size - 1 - at == at) continue;
+        ASSERT_EQ(is_field_value(value), !control) << size << ' ' << at << ' ' << c;
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 #include <weft/http/parser.hpp>
 
+#include <weft/base/config.hpp>
 #include <weft/http/syntax.hpp>
 
 #include <llhttp/llhttp.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #if !LLHTTP_STRICT_MODE
 #error "weft/http needs llhttp in strict mode: use the target `llhttp` of cmake/llhttp.cmake"
@@ -15,9 +18,11 @@
 // from memory that does not move. It therefore needs no state between feeds, and what was fed in
 // how many pieces cannot matter to it. Bodies are framed here and in chunk_decoder.
 //
-// H1  head_ holds whole lines before line_at_; each of them ended in CR LF.
+// H1  The head so far is whole lines before line_at_; each of them ended in CR LF.
 // H2  the first empty line after the request line is the end of the head, for us and for llhttp
 //     alike: end_of_head() refuses a head in which llhttp stopped at another byte.
+// H3  The head so far is in head_; only while feed() runs, and if nothing of it came before, it is looked at
+//     where it lies. What is left of it then is copied, so that most heads, which come whole, never are.
 
 namespace weft::http {
 namespace {
@@ -26,6 +31,34 @@ constexpr std::size_t version_bytes = 8;  // "HTTP/1.1"
 
 std::string_view text_of(std::span<const char> bytes) noexcept {
   return {bytes.data(), bytes.size()};
+}
+
+// The first CR or LF, or `end`. Most lines are short: cheaper than two calls for each.
+const char* find_cr_or_lf(const char* at, const char* end) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  for (; end - at >= 8; at += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, at, sizeof eight);
+    if constexpr (std::endian::native == std::endian::big) eight = std::byteswap(eight);
+    // A bit of each that is less than 0x0e, as these are; and perhaps of some behind such a one.
+    std::uint64_t may_be = (eight - ones * 0x0e) & ~eight & ones * 0x80;
+    for (; may_be != 0; may_be &= may_be - 1) {
+      const char* const found = at + std::countr_zero(may_be) / 8;
+      if (*found == '\r' || *found == '\n') return found;
+    }
+  }
+  for (; at != end; ++at) {
+    if (*at == '\r' || *at == '\n') return at;
+  }
+  return end;
+}
+
+/// As assign(), for a short text in line.
+void put(std::string& to, std::string_view text) {
+  to.resize_and_overwrite(text.size(), [text](char* at, std::size_t) noexcept {
+    std::memcpy(at, text.data(), text.size());
+    return text.size();
+  });
 }
 
 parse_errc error_of(llhttp_errno_t code) noexcept {
@@ -145,43 +178,19 @@ std::unexpected<parse_error> request_parser::fail(parse_errc code) noexcept {
 
 // -- the head ---------------------------------------------------------------------------------
 
-std::expected<std::size_t, parse_error> request_parser::feed_head(std::span<const char> bytes) {
-  const std::string_view in = text_of(bytes);
-  std::size_t at = 0;
-  while (at < in.size()) {
-    // One byte more than allowed may be stored: it is the byte that proves the limit broken.
-    const std::size_t cap = fields_at_ == 0
-                                ? limit_.method_bytes + 1 + limit_.url_bytes + 1 + version_bytes + 2
-                                : fields_at_ + limit_.header_bytes;
-    const std::size_t room = cap + 1 - head_.size();
-    const std::string_view window = in.substr(at, room);
-    const std::size_t newline = window.find('\n');
-    const std::size_t count = newline == std::string_view::npos ? window.size() : newline + 1;
-    head_.append(window.substr(0, count));
-    at += count;
-    if (head_.size() > cap) return fail(*over_limit());
-    if (stage_ == parse_stage::idle && head_[0] != '\r' && head_[0] != '\n')
-      stage_ = parse_stage::head;
-    if (newline == std::string_view::npos) break;
-
-    const std::size_t line_at = std::exchange(line_at_, head_.size());
-    if (const auto error = end_of_line(line_at)) return fail(*error);
-    if (stage_ == parse_stage::body || stage_ == parse_stage::complete) break;
-  }
-  return at;
+// What the head so far may have. One byte more may be taken: it is the byte that proves the limit broken.
+std::size_t request_parser::head_bytes_max() const noexcept {
+  return fields_at_ == 0 ? limit_.method_bytes + 1 + limit_.url_bytes + 1 + version_bytes + 2
+                         : fields_at_ + limit_.header_bytes;
 }
 
-// The line from line_at to the end of head_ is whole.
-std::optional<parse_errc> request_parser::end_of_line(std::size_t line_at) {
-  const std::string_view line = std::string_view(head_).substr(line_at);
-  // The first CR has to be the one before LF, so that no reader can see two lines in it.
-  if (line.size() < 2 || line.find('\r') != line.size() - 2) return parse_errc::bad_line_ending;
-  const std::string_view text = line.substr(0, line.size() - 2);
-
+// `text` is the last line of `head`, without its end.
+WEFT_ALWAYS_INLINE std::optional<parse_errc> request_parser::end_of_line(std::string_view head,
+                                                                         std::string_view text) {
   if (fields_at_ == 0) {
     if (!text.empty()) {
       if (const auto error = end_of_request_line(text)) return error;
-      fields_at_ = head_.size();
+      fields_at_ = head.size();
       return std::nullopt;
     }
     if (++blank_lines_ > leading_blank_lines_max) return parse_errc::bad_request_line;
@@ -190,18 +199,89 @@ std::optional<parse_errc> request_parser::end_of_line(std::size_t line_at) {
     return std::nullopt;
   }
 
-  if (text.empty()) return end_of_head();
+  if (text.empty()) return end_of_head(head);
   if (text.front() == ' ' || text.front() == '\t') return parse_errc::obs_fold;
   if (text.front() == ':') return parse_errc::bad_field;  // llhttp takes an empty name
   if (++fields_ > limit_.header_fields) return parse_errc::too_many_fields;
   return std::nullopt;
 }
 
+std::expected<std::size_t, parse_error> request_parser::feed_head(std::span<const char> bytes) {
+  const std::string_view in = text_of(bytes);
+  return head_.empty() ? feed_whole_lines(in) : feed_collecting(in);
+}
+
+// Nothing of the head came before: see H3.
+std::expected<std::size_t, parse_error> request_parser::feed_whole_lines(std::string_view in) {
+  const char* begin = in.data();  // of the head
+  const char* line = begin;
+  const char* const end = begin + in.size();
+  while (line != end) {
+    const std::size_t cap = head_bytes_max();
+    const std::size_t room = cap + 1 - static_cast<std::size_t>(line - begin);
+    const char* const window_end = static_cast<std::size_t>(end - line) > room ? line + room : end;
+    const char* const stop = find_cr_or_lf(line, window_end);
+    const bool good = window_end - stop >= 2 && stop[0] == '\r' && stop[1] == '\n';
+    // Else a CR or LF stands alone, which is said when the line is whole; or the rest has not come.
+    const char* const lf = good ? stop + 1
+                                : static_cast<const char*>(std::memchr(
+                                      stop, '\n', static_cast<std::size_t>(window_end - stop)));
+    const char* const next = lf != nullptr ? lf + 1 : window_end;
+    const std::string_view head(begin, next);
+    if (head.size() > cap) return fail(*over_limit(head));
+    if (stage_ == parse_stage::idle && *begin != '\r' && *begin != '\n') stage_ = parse_stage::head;
+    line_at_ = static_cast<std::size_t>(line - begin);
+    line = next;
+    if (lf == nullptr) break;
+    if (!good) return fail(parse_errc::bad_line_ending);
+    const std::string_view text(begin + line_at_, stop);
+    line_at_ = head.size();
+    if (const auto error = end_of_line(head, text)) return fail(*error);
+    if (stage_ == parse_stage::body || stage_ == parse_stage::complete) {
+      return static_cast<std::size_t>(line - in.data());
+    }
+    if (line_at_ == 0) begin = line;  // it was empty, and is forgotten
+  }
+  head_.assign(begin, static_cast<std::size_t>(end - begin));
+  return in.size();
+}
+
+std::expected<std::size_t, parse_error> request_parser::feed_collecting(std::string_view in) {
+  std::size_t at = 0;
+  while (at < in.size()) {
+    const std::size_t cap = head_bytes_max();
+    const std::string_view window = in.substr(at, cap + 1 - head_.size());
+    const std::size_t newline = window.find('\n');
+    const std::size_t count = newline == std::string_view::npos ? window.size() : newline + 1;
+    head_.append(window.substr(0, count));
+    at += count;
+    if (head_.size() > cap) return fail(*over_limit(head_));
+    if (stage_ == parse_stage::idle && head_[0] != '\r' && head_[0] != '\n')
+      stage_ = parse_stage::head;
+    if (newline == std::string_view::npos) break;
+
+    const std::string_view line =
+        std::string_view(head_).substr(std::exchange(line_at_, head_.size()));
+    // The first CR has to be the one before LF, so that no reader can see two lines in it.
+    if (line.size() < 2 || line.find('\r') != line.size() - 2) {
+      return fail(parse_errc::bad_line_ending);
+    }
+    if (const auto error = end_of_line(head_, line.substr(0, line.size() - 2))) {
+      return fail(*error);
+    }
+    if (stage_ == parse_stage::body || stage_ == parse_stage::complete) break;
+  }
+  return at;
+}
+
 // Checked before the fields arrive, so that a client of another protocol hears at once.
 std::optional<parse_errc> request_parser::end_of_request_line(std::string_view line) {
   const std::size_t first = line.find(' ');
   const std::string_view name = line.substr(0, first);
-  if (name.size() > limit_.method_bytes || !is_token(name)) return parse_errc::bad_method;
+  const method known = parse_method(name);
+  if (name.size() > limit_.method_bytes || (known == method::other && !is_token(name))) {
+    return parse_errc::bad_method;
+  }
   if (first == std::string_view::npos) return parse_errc::bad_request_line;
   const std::size_t second = line.find(' ', first + 1);
   const std::string_view target =
@@ -217,9 +297,9 @@ std::optional<parse_errc> request_parser::end_of_request_line(std::string_view l
   if (version[5] != '1' || version[7] > '1') return parse_errc::unsupported_version;
 
   message_.version = version[7] == '1' ? http_version::http_1_1 : http_version::http_1_0;
-  message_.method_name = name;
-  message_.method = parse_method(name);
-  message_.target = target;
+  put(message_.method_name, name);
+  message_.method = known;
+  put(message_.target, target);
   const auto parts = parse_target(message_.method, message_.target);
   if (!parts) return parse_errc::bad_target;
   const char* base = message_.target.data();
@@ -243,15 +323,15 @@ std::optional<parse_errc> request_parser::end_of_request_line(std::string_view l
 }
 
 // Which limit the byte after `cap` has broken.
-std::optional<parse_errc> request_parser::over_limit() const noexcept {
+std::optional<parse_errc> request_parser::over_limit(std::string_view head) const noexcept {
   if (fields_at_ != 0) return parse_errc::headers_too_large;
-  const std::size_t space = std::string_view(head_).substr(0, limit_.method_bytes + 1).find(' ');
+  const std::size_t space = head.substr(0, limit_.method_bytes + 1).find(' ');
   return space == std::string_view::npos ? parse_errc::bad_method : parse_errc::target_too_long;
 }
 
-std::optional<parse_errc> request_parser::end_of_head() {
-  if (const auto error = parse_fields()) return error;
-  if (const auto error = check_fields()) return error;
+std::optional<parse_errc> request_parser::end_of_head(std::string_view head) {
+  if (const auto error = parse_fields(head)) return error;
+  if (const auto error = check_fields(head)) return error;
 
   head_.clear();
   body_room_ = limit_.body_bytes;
@@ -260,7 +340,7 @@ std::optional<parse_errc> request_parser::end_of_head() {
   return std::nullopt;
 }
 
-std::optional<parse_errc> request_parser::parse_fields() {
+std::optional<parse_errc> request_parser::parse_fields(std::string_view head) {
   static const llhttp_settings_t settings = [] {
     llhttp_settings_t s;
     llhttp_settings_init(&s);
@@ -288,13 +368,13 @@ std::optional<parse_errc> request_parser::parse_fields() {
   llhttp_t parser;
   llhttp_init(&parser, HTTP_REQUEST, &settings);
   parser.data = &sink;
-  const llhttp_errno_t code = llhttp_execute(&parser, head_.data(), head_.size());
+  const llhttp_errno_t code = llhttp_execute(&parser, head.data(), head.size());
   if (code == HPE_INVALID_TRANSFER_ENCODING) {
-    return judge_transfer_coding(std::string_view(head_).substr(fields_at_));
+    return judge_transfer_coding(head.substr(fields_at_));
   }
   if (code != HPE_PAUSED) return code == HPE_OK ? parse_errc::bad_field : error_of(code);
   // H2. And as many fields as lines.
-  if (llhttp_get_error_pos(&parser) != head_.data() + head_.size()) return parse_errc::bad_field;
+  if (llhttp_get_error_pos(&parser) != head.data() + head.size()) return parse_errc::bad_field;
   if (message_.headers.size() != fields_) return parse_errc::bad_field;
   message_.chunked = (parser.flags & F_CHUNKED) != 0;
   if ((parser.flags & F_CONTENT_LENGTH) != 0) message_.content_length = parser.content_length;
@@ -302,36 +382,51 @@ std::optional<parse_errc> request_parser::parse_fields() {
 }
 
 // What a parser of single fields cannot see.
-std::optional<parse_errc> request_parser::check_fields() {
+std::optional<parse_errc> request_parser::check_fields(std::string_view head) {
   const bool http_1_1 = message_.version == http_version::http_1_1;
   std::size_t hosts = 0, lengths = 0, codings = 0;
   bool close = false, keep = false;
 
   for (std::size_t i = 0; i < message_.headers.size(); ++i) {
     const auto [name, value] = message_.headers[i];
-    if (equals_ignore_case(name, "host")) {
-      if (++hosts > 1 || !is_valid_authority(value)) return parse_errc::bad_host;
-    } else if (equals_ignore_case(name, "content-length")) {
-      // llhttp has parsed it; this is the second opinion on the number that frames the stream.
-      std::uint64_t length = 0;
-      if (!parse_decimal(value, length)) return parse_errc::bad_content_length;
-      if (++lengths > 1 || message_.content_length != length) return parse_errc::length_conflict;
-    } else if (equals_ignore_case(name, "transfer-encoding")) {
-      // llhttp judges the coding only after the head, where we have left it, and would let
-      // "gzip, chunked" pass: we could not undo the gzip.
-      if (++codings > 1 || !equals_ignore_case(value, "chunked")) {
-        return judge_transfer_coding(std::string_view(head_).substr(fields_at_));
+    switch (name.size()) {
+      case std::string_view("host").size():
+        if (!equals_ignore_case(name, "host")) break;
+        if (++hosts > 1 || !is_valid_authority(value)) return parse_errc::bad_host;
+        break;
+      case std::string_view("expect").size():
+        if (!equals_ignore_case(name, "expect") || !http_1_1) break;
+        if (!equals_ignore_case(value, "100-continue")) return parse_errc::bad_expectation;
+        message_.expects_continue = true;
+        break;
+      case std::string_view("connection").size(): {
+        if (!equals_ignore_case(name, "connection")) break;
+        std::string_view rest = value;
+        std::string_view item;
+        while (next_list_item(rest, item)) {
+          close = close || equals_ignore_case(item, "close");
+          keep = keep || equals_ignore_case(item, "keep-alive");
+        }
+        break;
       }
-    } else if (equals_ignore_case(name, "connection")) {
-      std::string_view rest = value;
-      std::string_view item;
-      while (next_list_item(rest, item)) {
-        close = close || equals_ignore_case(item, "close");
-        keep = keep || equals_ignore_case(item, "keep-alive");
+      case std::string_view("content-length").size(): {
+        if (!equals_ignore_case(name, "content-length")) break;
+        // llhttp has parsed it; this is the second opinion on the number that frames the stream.
+        std::uint64_t length = 0;
+        if (!parse_decimal(value, length)) return parse_errc::bad_content_length;
+        if (++lengths > 1 || message_.content_length != length) return parse_errc::length_conflict;
+        break;
       }
-    } else if (equals_ignore_case(name, "expect") && http_1_1) {
-      if (!equals_ignore_case(value, "100-continue")) return parse_errc::bad_expectation;
-      message_.expects_continue = true;
+      case std::string_view("transfer-encoding").size():
+        if (!equals_ignore_case(name, "transfer-encoding")) break;
+        // llhttp judges the coding only after the head, where we have left it, and would let
+        // "gzip, chunked" pass: we could not undo the gzip.
+        if (++codings > 1 || !equals_ignore_case(value, "chunked")) {
+          return judge_transfer_coding(head.substr(fields_at_));
+        }
+        break;
+      default:
+        break;
     }
   }
 

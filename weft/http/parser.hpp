@@ -70,6 +70,16 @@ class request_parser {
   /// Stage complete: hands the request over and waits for the next.
   [[nodiscard]] request take();
 
+  /// Nothing has come since the last request, not even an empty line: as good as a new parser.
+  [[nodiscard]] bool untouched() const noexcept {
+    return stage_ == parse_stage::idle && head_.empty() && blank_lines_ == 0;
+  }
+  /// What it has allocated, used or not; bytes.
+  [[nodiscard]] std::size_t kept_bytes() const noexcept {
+    return head_.capacity() + message_.method_name.capacity() + message_.target.capacity() +
+           message_.body.capacity() + message_.headers.kept_bytes() + chunks_.kept_bytes();
+  }
+
   /// Stage complete: drops the request, keeps its memory, waits for the next.
   void next() noexcept;
 
@@ -79,12 +89,15 @@ class request_parser {
   std::unexpected<parse_error> fail(parse_errc code) noexcept;
   std::expected<std::size_t, parse_error> feed_head(std::span<const char> bytes);
   std::expected<std::size_t, parse_error> feed_body(std::span<const char> bytes);
-  std::optional<parse_errc> end_of_line(std::size_t line_at);
+  std::expected<std::size_t, parse_error> feed_whole_lines(std::string_view in);
+  std::expected<std::size_t, parse_error> feed_collecting(std::string_view in);
+  std::size_t head_bytes_max() const noexcept;
+  std::optional<parse_errc> end_of_line(std::string_view head, std::string_view text);
   std::optional<parse_errc> end_of_request_line(std::string_view line);
-  std::optional<parse_errc> over_limit() const noexcept;
-  std::optional<parse_errc> end_of_head();
-  std::optional<parse_errc> parse_fields();
-  std::optional<parse_errc> check_fields();
+  std::optional<parse_errc> over_limit(std::string_view head) const noexcept;
+  std::optional<parse_errc> end_of_head(std::string_view head);
+  std::optional<parse_errc> parse_fields(std::string_view head);
+  std::optional<parse_errc> check_fields(std::string_view head);
 
   limits limit_;
   parse_stage stage_ = parse_stage::idle;

@@ -20,6 +20,7 @@ enum class body_kind : std::uint8_t {
   empty,
   text,    ///< response::text
   file,    ///< `file_bytes` bytes of `file` from `file_at`
+  kept,    ///< `file_bytes` bytes of `kept` from `file_at`
   stream,  ///< length not known: chunked in 1.1, up to the end of the connection in 1.0. For
            ///< write_head(); http::server has no source for it and answers 500
 };
@@ -29,12 +30,15 @@ struct response {
   http::headers headers;
   body_kind kind = body_kind::empty;
   std::string text;
-  std::shared_ptr<const fs::file> file;  ///< open; not needed where only the head is sent
-  std::uint64_t file_at = 0;     ///< bytes
-  std::uint64_t file_bytes = 0;  ///< bytes
+  std::shared_ptr<const fs::file> file;     ///< open; not needed where only the head is sent
+  std::shared_ptr<const std::string> kept;  ///< a text that others send, too: it is not copied
+  std::uint64_t file_at = 0;                ///< bytes
+  std::uint64_t file_bytes = 0;             ///< bytes
 
   /// With a text body and its Content-Type; "" sends no type.
   [[nodiscard]] static response with_text(http::status s, std::string_view type, std::string text);
+  /// Of one that is as new: makes it what with_text() gives.
+  void set_text(http::status s, std::string_view type, std::string body);
 
   /// A short plain-text page saying the code and its phrase; empty where no body is allowed.
   [[nodiscard]] static response with_status(http::status s);

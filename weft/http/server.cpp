@@ -27,6 +27,10 @@ task<result<void>> accept_connections(net::tcp_listener& listener,
   bool said = false;
   for (;;) {
     co_await group->room();
+    while (auto failed = group->take_failed()) {
+      const auto end = co_await failed.outcome();
+      static_cast<void>(end);
+    }
     auto accepted = co_await listener.accept();
     std::error_code error;
     if (accepted) {
@@ -57,16 +61,43 @@ task<> stop_later(std::chrono::milliseconds after, std::vector<join_handle<void>
   for (auto& job : jobs) job.stop();
 }
 
-// Without timeout(): its branch is a new job, which a runtime that is shutting down stops at once,
-// and with it this wait; but the connections refer to what is destroyed after it.
+/// At once, where there is no memory for the clock: nobody could do it later.
+task<> stop_later_or_now(std::chrono::milliseconds after, std::vector<join_handle<void>>& jobs) {
+  try {
+    return stop_later(after, jobs);
+  } catch (const std::bad_alloc&) {
+    for (auto& job : jobs) job.stop();
+    throw;
+  }
+}
+
+/// False: there is no memory for that now.
+bool close(connection_group& group, std::vector<join_handle<void>>& jobs) noexcept {
+  try {
+    jobs = group.close();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+// It may not fail: the connections refer to what is destroyed after it. And without timeout(): its branch
+// is a new job, which a runtime that is shutting down stops at once, and with it this wait.
 task<> drain(connection_group& group) {
-  std::vector<join_handle<void>> jobs = group.close();
+  std::vector<join_handle<void>> jobs;
+  while (!close(group, jobs)) co_await sleep_for(net::accept_pause_min);
   if (jobs.empty()) co_return;
-  auto clock = spawn(stop_later, group.options().drain, std::ref(jobs));
+  join_handle<void> clock;
+  try {
+    clock = spawn(stop_later_or_now, group.options().drain, std::ref(jobs));
+  } catch (const std::bad_alloc&) {
+    for (auto& job : jobs) job.stop();
+  }
   for (auto& job : jobs) {
     const auto end = co_await job.outcome();
     static_cast<void>(end);
   }
+  if (!clock) co_return;
   clock.stop();
   const auto end = co_await clock.outcome();
   static_cast<void>(end);
@@ -91,6 +122,7 @@ server_statistics server::statistics() const noexcept { return counters_->snapsh
 
 task<result<void>> server::serve(net::tcp_listener& listener) {
   const auto group = std::make_shared<connection_group>(answers_, options_, counters_);
+  auto draining = drain(*group);  // its frame is there before the first connection is
   result<void> ended;
   std::exception_ptr thrown;
   try {
@@ -101,7 +133,7 @@ task<result<void>> server::serve(net::tcp_listener& listener) {
   }
   {
     const shield_scope shield;
-    co_await drain(*group);
+    co_await std::move(draining);
   }
   if (thrown) std::rethrow_exception(thrown);
   co_return ended;

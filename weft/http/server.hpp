@@ -8,6 +8,7 @@
 // Cancel: stopping the job of serve() ends idle connections at once, lets busy ones finish their
 //   response for `drain`, stops what is then left, and returns success. It must finish: it waits
 //   for a handler that does not look at its stop.
+// Memory: a connection that finds none ends, and no other.
 // Protocol: connection.hpp
 #pragma once
 
@@ -28,13 +29,12 @@ namespace weft::http {
 
 struct server_options {
   http::limits limits;  ///< of one request
-  /// From the first byte of a request to the end of its head; longer: 408.
+  // milliseconds::max() is for ever.
+  /// From the first byte of a request, or of an empty line before it, to the end of its head; longer: 408.
   std::chrono::milliseconds header_time{10'000};
   std::chrono::milliseconds body_stall{30'000};   ///< without a byte of the body; longer: 408
-  std::chrono::milliseconds write_stall{30'000};  ///< for each 64 KiB (256 KiB of a file)
+  std::chrono::milliseconds write_stall{30'000};  ///< for each 64 KiB, of a file 256; longer: reset
   std::chrono::milliseconds idle_time{60'000};    ///< between two requests; longer: closed
-  /// After this long without a byte a connection gives its buffers back and costs little.
-  std::chrono::milliseconds buffer_idle{2'000};
   /// How long the requests of a refused client are read and dropped, so that it sees the answer: a
   /// close with unread bytes would be a reset, which takes the answer away from it.
   std::chrono::milliseconds linger{1'000};

@@ -20,6 +20,7 @@
 #include "weft/http/client_test_support.hpp"
 #include "weft/net/manual_time_test_support.hpp"
 #include "weft/net/serve.hpp"
+#include "weft/net/tcp_test_support.hpp"
 #include "weft/task/wait_queue.hpp"
 
 namespace weft::http {
@@ -313,6 +314,25 @@ TEST(http_server, a_head_that_trickles_in_gets_408_in_time) {
   EXPECT_EQ(s.statistics().timed_out, 1u);
 }
 
+// What must not be forgotten about it is as much as half a head is.
+TEST(http_server, an_empty_line_begins_a_head_which_gets_408_in_time) {
+  for (const char* begun : {"\r\n", "\r"}) {
+    answering h;
+    test_server s(h, defaults, clock_kind::manual);
+    raw_client c(s.port());
+    c.send(begun);
+    EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 1; }));
+    s.advance(defaults.header_time - 1ms);
+    EXPECT_TRUE(c.hears_nothing());
+    s.advance(1ms);
+    s.settle();
+    EXPECT_FALSE(c.hears_nothing());
+    c.end_writing();
+    EXPECT_EQ(status_of(c.read_all()), 408);
+    EXPECT_EQ(s.statistics().timed_out, 1u);
+  }
+}
+
 TEST(http_server, a_body_that_stalls_gets_408) {
   answering h;
   test_server s(h, defaults, clock_kind::manual);
@@ -334,8 +354,7 @@ TEST(http_server, an_idle_connection_is_closed_without_a_word) {
   const std::string got = c.ask(get("/"));
   EXPECT_EQ(status_of(got), 200);
   EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_accepted == 2; }));
-  s.advance(defaults.buffer_idle);
-  s.advance(defaults.idle_time - defaults.buffer_idle - 1ms);
+  s.advance(defaults.idle_time - 1ms);
   EXPECT_TRUE(c.hears_nothing());
   EXPECT_TRUE(silent.hears_nothing());
   s.advance(1ms);
@@ -345,17 +364,65 @@ TEST(http_server, an_idle_connection_is_closed_without_a_word) {
   EXPECT_EQ(s.statistics().timed_out, 0u);
 }
 
-TEST(http_server, a_connection_that_gave_its_buffers_back_still_serves) {
+TEST(http_server, each_request_gives_an_idle_connection_its_whole_time_again) {
   answering h;
   test_server s(h, defaults, clock_kind::manual);
   raw_client c(s.port());
-  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_accepted == 1; }));
-  for (int i = 0; i < 4; ++i) {
-    const auto fired = s.rt().metrics().timers_fired;
-    s.advance(defaults.buffer_idle);
-    EXPECT_EQ(s.rt().metrics().timers_fired, fired + 1);  // the one that gives them back
+  for (int i = 0; i < 5; ++i) {  // the timer, armed for an earlier moment, fires in between
     const std::string got = c.ask(get("/again"));
     EXPECT_EQ(body_of(got), "/again|");
+    s.advance(defaults.idle_time - 1ms);
+    EXPECT_TRUE(c.hears_nothing());
+  }
+  s.advance(1ms);
+  EXPECT_EQ(c.read_all(), "");
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_open == 0; }));
+  EXPECT_EQ(s.statistics().timed_out, 0u);
+}
+
+TEST(http_server, a_handler_may_take_longer_than_any_wait_for_the_client) {
+  answering h;
+  test_server s(h, defaults, clock_kind::manual);
+  raw_client c(s.port());
+  const std::string before = c.ask(get("/before"));
+  EXPECT_EQ(body_of(before), "/before|");
+  c.send(get("/gated"));
+  EXPECT_TRUE(h.waiting.reaches(1));
+  for (int i = 0; i < 3; ++i) s.advance(defaults.idle_time + defaults.write_stall);
+  EXPECT_TRUE(c.hears_nothing());
+  h.way.open();
+  const std::string got = c.read_response();
+  EXPECT_EQ(body_of(got), "gated");
+  const std::string after = c.ask(get("/after"));
+  EXPECT_EQ(body_of(after), "/after|");
+}
+
+TEST(http_server, empty_lines_that_come_one_by_one_are_counted) {
+  answering h;
+  test_server s(h, defaults, clock_kind::manual);
+  raw_client c(s.port());
+  for (int i = 0; i < 4; ++i) c.send("\r\n");
+  EXPECT_EQ(body_of(c.ask(get("/fine"))), "/fine|");
+  // Each is read by itself: nothing is left to be done before the next one comes.
+  for (std::size_t i = 0; i <= leading_blank_lines_max; ++i) {
+    c.send("\r\n");
+    s.advance(0ns);
+  }
+  EXPECT_EQ(status_of(c.read_all()), 400);
+}
+
+TEST(http_server, a_head_of_any_length_is_the_same_request) {
+  answering h;
+  test_server s(h);
+  raw_client c(s.port());
+  // Around what an idle connection reads at once, and around its buffer.
+  for (const std::size_t around : {512u, 8192u, 8192u + 512u}) {
+    for (std::size_t size = around - 3; size <= around + 3; ++size) {
+      const std::string frame = get("/long", "X: \r\n");
+      const std::string got =
+          c.ask(get("/long", "X: " + std::string(size - frame.size(), 'x') + "\r\n"));
+      ASSERT_EQ(body_of(got), "/long|") << size;
+    }
   }
 }
 
@@ -387,6 +454,31 @@ TEST(http_server, a_large_body_arrives_whole) {
   EXPECT_EQ(body_of(next), "/next|");
 }
 
+TEST(http_server, the_longest_times_are_for_ever) {
+  answering h;
+  server_options o;
+  o.header_time = o.body_stall = o.write_stall = o.idle_time = o.linger =
+      std::chrono::milliseconds::max();
+  test_server s(h, o, clock_kind::manual);
+  raw_client c(s.port());
+  c.send("G");
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 1; }));
+  s.advance(1h);
+  c.send("ET /big HTTP/1.1\r\nHost: x\r\n\r\n");  // more than fits between the two
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.requests == 1; }));
+  s.advance(1h);
+  EXPECT_EQ(s.statistics().timed_out, 0u);
+  EXPECT_EQ(body_of(c.read_response()).size(), answering::big);
+  s.advance(1h);
+  c.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na");
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 1; }));
+  s.advance(1h);
+  c.send("bc");
+  EXPECT_EQ(body_of(c.read_response()), "/x|abc");
+  c.send(get("/last", "Connection: close\r\n"));
+  EXPECT_EQ(body_of(c.read_all()), "/last|");
+}
+
 TEST(http_server, a_client_that_does_not_read_is_given_up_and_hinders_nobody) {
   answering h;
   server_options o;
@@ -401,6 +493,39 @@ TEST(http_server, a_client_that_does_not_read_is_given_up_and_hinders_nobody) {
   EXPECT_EQ(body_of(got), "/fine|");
   EXPECT_TRUE(s.eventually([](const auto& n) { return n.timed_out == 1; }));
   EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 0; }));
+  EXPECT_TRUE(lazy.ends_by_reset());  // what it does not read is not kept for it by the kernel
+}
+
+// 64 KiB in write_stall are enough, also where the kernel would take megabytes and tell of room once a third
+// of them has gone. A step of the client is more than the two kernels keep between them, so when it is
+// done the server has written since the one before.
+TEST(http_server, a_client_that_reads_slowly_gets_all) {
+  answering h;
+  server_options o;
+  o.write_stall = 1000ms;
+  test_server s(h, o, clock_kind::manual);
+  raw_client slow(s.port());
+  slow.shrink_receive_buffer(64 * 1024);
+  slow.send(get("/big"));
+  const std::string head = slow.read_until("\r\n\r\n");
+  EXPECT_EQ(field_of(head, "content-length"), std::to_string(answering::big));
+  constexpr std::size_t step = 512 * 1024;
+  for (std::size_t got = 0; got < answering::big; got += step) {
+    ASSERT_EQ(slow.drop(step), step) << "after " << got;
+    s.advance(600ms);
+  }
+  EXPECT_EQ(s.statistics().timed_out, 0u);
+}
+
+TEST(http_server, many_requests_in_one_piece_are_all_answered) {
+  answering h;
+  test_server s(h, defaults, clock_kind::manual);  // one worker
+  std::string many;
+  constexpr int requests = 300;
+  for (int i = 0; i < requests; ++i) many += get("/fine");
+  raw_client c(s.port());
+  c.send(many);
+  for (int i = 0; i < requests; ++i) EXPECT_EQ(body_of(c.read_response()), "/fine|") << i;
 }
 
 TEST(http_server, clients_that_disappear_leave_nothing_behind) {
@@ -479,6 +604,7 @@ TEST(http_server, a_stop_ends_idle_connections_at_once_and_lets_a_response_finis
   s.stop_later();
   EXPECT_EQ(idle.read_all(), "");
   EXPECT_EQ(used.read_all(), "");
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_open == 1; }));
   EXPECT_TRUE(busy->hears_nothing());
   h.way.open();
   const std::string got = busy->read_all();
@@ -502,6 +628,7 @@ TEST(http_server, a_stop_ends_what_takes_longer_than_the_drain_innermost_frame_i
   s.stop();
   EXPECT_EQ(h.unwound.value(), 2);  // stop() waited for it: the handler may now be destroyed
   EXPECT_EQ(a.read_all(), "");
+  EXPECT_EQ(s.statistics().connections_open, 0u);
 }
 
 TEST(http_server, the_runtimes_shutdown_waits_for_every_connection) {
@@ -656,6 +783,134 @@ TEST(http_server, what_follows_connect_is_no_request) {
   const std::string all = c.read_all();
   EXPECT_EQ(all.find("HTTP/1.1 200"), 0u) << all;
   EXPECT_EQ(all.find("HTTP/1.1 200", 5), std::string::npos) << all;
+}
+
+// "/kept" is 10 KiB that others send, too; "/late" is answered by a task; "/throw" throws.
+class prompt final : public handler {
+ public:
+  event_counter tasks;
+
+  static std::string page() {
+    std::string text;
+    for (int i = 0; text.size() < 10 * 1024; ++i) text += std::to_string(i) + ' ';
+    return text;
+  }
+  bool try_respond(const request& asked, response& answer) override {
+    if (asked.path() == "/throw") throw std::runtime_error("planned");
+    if (asked.path() == "/late") return false;
+    if (asked.path() == "/kept") {
+      answer.kind = body_kind::kept;
+      answer.kept = page_;
+      answer.file_bytes = page_->size();
+    } else {
+      answer = response::with_text(status::ok, "text/plain", asked.target + "|" + asked.body);
+    }
+    return true;
+  }
+  task<response> respond(const request& asked) override {
+    ++tasks;
+    co_return response::with_text(status::ok, "text/plain", asked.target + " by a task");
+  }
+
+ private:
+  const std::shared_ptr<const std::string> page_ = std::make_shared<const std::string>(page());
+};
+
+// A connection writes in other ways where a driver tries the call and where it hands it over.
+class at_once : public net::test::on_each_driver {};
+INSTANTIATE_TEST_SUITE_P(http_server, at_once, net::test::all_drivers, net::test::driver_name);
+
+TEST_P(at_once, an_answer_that_is_there_at_once_needs_no_task) {
+  prompt h;
+  test_server s(h, defaults, clock_kind::machine, GetParam());
+  raw_client c(s.port());
+  EXPECT_EQ(body_of(c.ask(get("/a"))), "/a|");
+  EXPECT_EQ(body_of(c.ask("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")),
+            "/b|abc");
+  EXPECT_EQ(body_of(c.ask(get("/kept"))), prompt::page());
+  c.send("HEAD /kept HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(field_of(c.read_response(true), "content-length"),
+            std::to_string(prompt::page().size()));
+  EXPECT_EQ(h.tasks.value(), 0);
+  EXPECT_EQ(body_of(c.ask(get("/late"))), "/late by a task");
+  EXPECT_EQ(h.tasks.value(), 1);
+  EXPECT_EQ(s.statistics().requests, 5u);
+  EXPECT_EQ(s.statistics().responses[1], 5u);
+  EXPECT_EQ(s.statistics().body_bytes_sent, 3 + 6 + prompt::page().size() + 15);
+  EXPECT_EQ(body_of(c.ask(get("/last", "Connection: close\r\n"))), "/last|");
+  EXPECT_EQ(c.read_all(), "");
+}
+
+TEST_P(at_once, answers_with_and_without_a_task_keep_the_order_of_the_requests) {
+  prompt h;
+  test_server s(h, defaults, clock_kind::machine, GetParam());
+  raw_client c(s.port());
+  std::string all;
+  for (int i = 0; i < 100; ++i) {
+    all += get("/" + std::to_string(i)) + get("/late") + get("/kept");
+  }
+  c.send(all);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(body_of(c.read_response()), "/" + std::to_string(i) + "|");
+    ASSERT_EQ(body_of(c.read_response()), "/late by a task");
+    ASSERT_EQ(body_of(c.read_response()), prompt::page());
+  }
+  EXPECT_EQ(h.tasks.value(), 100);
+}
+
+TEST_P(at_once, what_the_socket_does_not_take_at_once_is_sent_later_and_once) {
+  constexpr int pairs = 100;  // 1 MB of answers, and 4 KB of room
+  prompt h;
+  test_server s(h, defaults, clock_kind::manual, GetParam(), {.send_buffer = 4096});
+  raw_client c(s.port());
+  std::string all;
+  for (int i = 0; i < pairs; ++i) all += get("/kept") + get("/" + std::to_string(i));
+  c.send(all);
+  s.settle();
+  EXPECT_LT(s.statistics().requests, 2u * pairs);  // it waits for room
+  for (int i = 0; i < pairs; ++i) {
+    ASSERT_EQ(body_of(c.read_response()), prompt::page());
+    ASSERT_EQ(body_of(c.read_response()), "/" + std::to_string(i) + "|");
+  }
+  EXPECT_EQ(s.statistics().requests, 2u * pairs);
+}
+
+TEST_P(at_once, who_throws_instead_of_answering_at_once_is_500_and_the_end) {
+  prompt h;
+  test_server s(h, defaults, clock_kind::machine, GetParam());
+  raw_client c(s.port());
+  c.send(get("/a") + get("/throw") + get("/b"));
+  EXPECT_EQ(body_of(c.read_response()), "/a|");
+  const std::string rest = c.read_all();
+  EXPECT_EQ(status_of(rest), 500);
+  EXPECT_EQ(rest.find("/b|"), std::string::npos);
+  EXPECT_EQ(s.statistics().handler_errors, 1u);
+}
+
+TEST_P(at_once, a_function_that_gives_the_response_itself_is_a_handler) {
+  function_handler h([](const request& asked) {
+    return response::with_text(status::ok, "", std::string(asked.path()));
+  });
+  test_server s(h, defaults, clock_kind::machine, GetParam());
+  raw_client c(s.port());
+  EXPECT_EQ(body_of(c.ask(get("/x"))), "/x");
+}
+
+TEST(http_server, what_is_under_way_is_counted_until_it_has_ended) {
+  answering h;
+  test_server s(h);
+  {
+    raw_client gated(s.port()), quick(s.port());
+    gated.send(get("/gated"));
+    ASSERT_TRUE(h.waiting.reaches(1));
+    for (int i = 0; i < 20; ++i) quick.ask(get("/"));
+    EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 1; }));
+    h.way.open();
+    EXPECT_EQ(body_of(gated.read_response()), "gated");
+    EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_busy == 0; }));
+  }
+  EXPECT_TRUE(s.eventually([](const auto& n) { return n.connections_open == 0; }));
+  EXPECT_EQ(s.statistics().requests, 21u);
 }
 
 }  // namespace

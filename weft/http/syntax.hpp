@@ -20,7 +20,11 @@ namespace weft::http {
 [[nodiscard]] bool equals_ignore_case(std::string_view a, std::string_view b) noexcept;
 
 /// Without SP and HTAB at either end.
-[[nodiscard]] std::string_view trim(std::string_view text) noexcept;
+[[nodiscard]] constexpr std::string_view trim(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
 
 /// Takes the next element off a comma-separated list, trimmed; empty elements are passed over.
 /// Result: false when the list is used up. Quoted strings are not understood: use it for lists of

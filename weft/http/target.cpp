@@ -2,22 +2,34 @@
 
 #include <weft/http/syntax.hpp>
 
+#include <array>
+#include <cstddef>
+
 namespace weft::http {
 namespace {
 
-bool is_host_name_byte(char c) noexcept {
-  const char lower = to_lower(c);
-  return (lower >= 'a' && lower <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_' ||
-         c == '~' || c == '!' || c == '$' || c == '&' || c == '\'' || c == '(' || c == ')' ||
-         c == '*' || c == '+' || c == ';' || c == '=';
+constexpr std::uint8_t in_host = 1;    // of a name or an IPv4 address
+constexpr std::uint8_t in_target = 2;  // '#' is not: a fragment never travels
+
+constexpr std::array<std::uint8_t, 256> make_table() {
+  std::array<std::uint8_t, 256> table{};
+  for (std::size_t c = 0x21; c < 0x7f; ++c) table[c] = c == '#' ? 0 : in_target;
+  for (int c = '0'; c <= '9'; ++c) table[static_cast<std::size_t>(c)] |= in_host;
+  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] |= in_host;
+  for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] |= in_host;
+  for (const char c : std::string_view("-._~!$&'()*+;="))
+    table[static_cast<unsigned char>(c)] |= in_host;
+  return table;
 }
 
-bool has_only_target_bytes(std::string_view text) noexcept {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte >= 0x7f || c == '#') return false;
-  }
-  return true;
+constexpr std::array<std::uint8_t, 256> table = make_table();
+
+// How many bytes at the front are of that class.
+std::size_t span_of(std::string_view text, std::uint8_t kind) noexcept {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end && (table[static_cast<unsigned char>(*at)] & kind) != 0) ++at;
+  return static_cast<std::size_t>(at - text.data());
 }
 
 void split_query(std::string_view text, target_parts& parts) noexcept {
@@ -29,7 +41,7 @@ void split_query(std::string_view text, target_parts& parts) noexcept {
 }  // namespace
 
 std::optional<target_parts> parse_target(method m, std::string_view target) noexcept {
-  if (target.empty() || !has_only_target_bytes(target)) return std::nullopt;
+  if (target.empty() || span_of(target, in_target) != target.size()) return std::nullopt;
   target_parts parts;
 
   if (m == method::connect) {
@@ -79,18 +91,20 @@ bool is_valid_authority(std::string_view text) noexcept {
     if (text.front() != ':') return false;
     port = text.substr(1);
   } else {
-    const std::size_t colon = text.find(':');
-    const std::string_view host = text.substr(0, colon);
-    if (host.empty()) return false;
-    for (const char c : host) {
-      if (!is_host_name_byte(c)) return false;
-    }
-    if (colon == std::string_view::npos) return true;
-    port = text.substr(colon + 1);
+    const std::size_t host = span_of(text, in_host);
+    if (host == 0) return false;
+    if (host == text.size()) return true;
+    if (text[host] != ':') return false;
+    port = text.substr(host + 1);
   }
   if (port.empty()) return true;  // "host:" means the default port (RFC 3986 section 3.2.3)
-  std::uint64_t number = 0;
-  return parse_decimal(port, number) && number <= 65535;
+  std::uint32_t number = 0;
+  for (const char c : port) {
+    if (!is_digit(c)) return false;
+    number = number * 10 + static_cast<std::uint32_t>(c - '0');
+    if (number > 65535) return false;
+  }
+  return true;
 }
 
 }  // namespace weft::http

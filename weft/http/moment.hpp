@@ -1,0 +1,24 @@
+// Internal: moments so much earlier or later than another, of which none wraps: an option may say
+// milliseconds::max(), which is for ever.
+#pragma once
+
+#include <weft/base/chrono.hpp>
+#include <weft/base/time.hpp>
+
+#include <chrono>
+
+namespace weft::http::detail {
+
+using moment = std::chrono::steady_clock::time_point;
+
+constexpr moment moment_of(std::int64_t ns) noexcept {
+  return moment(std::chrono::duration_cast<moment::duration>(std::chrono::nanoseconds(ns)));
+}
+constexpr moment later(moment than, std::chrono::milliseconds by) noexcept {
+  return moment_of(saturating_add_ns(from_chrono(than.time_since_epoch()), from_chrono(by)));
+}
+constexpr moment earlier(moment than, std::chrono::milliseconds by) noexcept {
+  return moment_of(saturating_sub_ns(from_chrono(than.time_since_epoch()), from_chrono(by)));
+}
+
+}  // namespace weft::http::detail
