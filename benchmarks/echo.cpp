@@ -1,20 +1,17 @@
 // echo: a task a connection, as one writes it with weft; one worker. WEFT_DRIVER chooses the
 // driver.
-#include <array>
 #include <cstddef>
 #include <cstdio>
-#include <span>
 #include <utility>
 #include <weft/weft.hpp>
 
 namespace {
 
 weft::task<> serve(weft::net::tcp_stream stream) {
-  std::array<std::byte, 16384> buffer;
   for (;;) {
-    const auto n = co_await stream.read_some(buffer);
-    if (!n || *n == 0) co_return;
-    const auto sent = co_await stream.write_all(std::span(buffer).first(*n));
+    const auto came = co_await stream.read_pooled();
+    if (!came || came->empty()) co_return;
+    const auto sent = co_await stream.write_all(came->bytes());
     if (!sent) co_return;
   }
 }

@@ -18,16 +18,16 @@ class site final : public http::handler {
  public:
   explicit site(weft::fs::directory folder) : files_(std::move(folder)) {}
 
+  bool try_respond(const http::request& asked, http::response& answer) override {
+    if (asked.path() == "/file") return files_.try_respond(asked, answer);
+    answer.set_text(http::status::ok, "text/plain", "Hello, world!");
+    return true;
+  }
   weft::task<http::response> respond(const http::request& asked) override {
-    if (asked.path() == "/file") return files_.respond(asked);
-    return hello();
+    return files_.respond(asked);
   }
 
  private:
-  static weft::task<http::response> hello() {
-    co_return http::response::with_text(http::status::ok, "text/plain", "Hello, world!");
-  }
-
   http::static_files files_;
 };
 

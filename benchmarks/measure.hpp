@@ -39,6 +39,7 @@ struct options {
   std::size_t n = 10'000;
   unsigned repeat = 5;  // measured repetitions, after one that is not
   std::size_t tasks = 1;
+  std::string file;  // for those that read one
 };
 
 inline options parse(int argc, char** argv, std::initializer_list<const char*> known) {
@@ -52,6 +53,7 @@ inline options parse(int argc, char** argv, std::initializer_list<const char*> k
     if (name == "--n") o.n = number;
     if (name == "--repeat") o.repeat = static_cast<unsigned>(number);
     if (name == "--tasks") o.tasks = number;
+    if (name == "--file") o.file = argv[i + 1];
   }
   const bool is_known =
       std::any_of(known.begin(), known.end(), [&](const char* name) { return o.what == name; });

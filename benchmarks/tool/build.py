@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from common import (BENCHMARKS, BUILD_S_MAX, COMPARE, JOBS_MAX, OUT, REGISTRY, ROOT, WEFT, Unavailable,
@@ -24,6 +25,9 @@ NEEDS = {
                "the Boost.Fiber peer")],
     "uv": [("clang-19", "clang++-19", "the libuv peer"),
            ("libuv1-dev", "/usr/include/uv.h", "the libuv peer")],
+    "uring": [("clang-19", "clang++-19", "the plain io_uring programs"),
+              ("liburing-dev", "/usr/include/liburing.h", "the plain io_uring programs")],
+    "threads": [("clang-19", "clang++-19", "the threads that read files")],
     "wrk": [("wrk", "wrk", "the load on the HTTP servers")],
 }
 
@@ -85,6 +89,56 @@ def build_c(name):
     return program
 
 
+def build_uring(name):
+    program, source = OUT / "uring" / name, COMPARE / "uring"
+    if (source / f"{name}.cpp").exists():
+        return build_cpp("uring", name, "clang++-19", "-luring")
+    need("uring")
+    if stale(program, source, COMPARE / "c"):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        run(["clang-19", "-std=c17", "-O3", "-Wall", "-Wextra", "-o", program, source / f"{name}.c", "-luring"],
+            BUILD_S_MAX)
+    return program
+
+
+def build_threads(name):
+    return build_cpp("threads", name, "clang++-19")
+
+
+def nginx():
+    """The system's, or one that was unpacked into the build folder: installing the package would start a
+    web server for everybody on port 80."""
+    folder = OUT / "nginx"
+    there = [p for p in (shutil.which("nginx"), "/usr/sbin/nginx", folder / "usr" / "sbin" / "nginx")
+             if p and os.access(p, os.X_OK)]
+    if there:
+        return there[0]
+    by_hand = (f"mkdir -p {folder} && cd {folder} && apt-get download nginx && dpkg-deb -x nginx_*.deb . "
+               "(or install nginx, which starts it)")
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise Unavailable("please install nginx: there is no apt-get here")
+    say("bench: the Debian package nginx is not here: unpacking it into the build folder, not installing it")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run(["apt-get", "-o", "APT::Sandbox::User=root", "download", "nginx"], BUILD_S_MAX, cwd=folder)
+        package = sorted(folder.glob("nginx_*.deb"))[-1]
+        run(["dpkg-deb", "-x", package, folder], BUILD_S_MAX)
+        run([folder / "usr" / "sbin" / "nginx", "-v"], BUILD_S_MAX)  # are its libraries here?
+    except (Unavailable, IndexError) as why:
+        raise Unavailable(f"{why}\nplease run: {by_hand}") from None
+    return folder / "usr" / "sbin" / "nginx"
+
+
+def build_nginx(name):
+    """What starts it: the path of nginx and of its folder are known here."""
+    binary, program = nginx(), OUT / "nginx" / name
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{COMPARE}/nginx/{name}.py" "{binary}" '
+                       f'"{OUT}/nginx/run" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
 def build_go(name):
     program, source = OUT / "go" / name, COMPARE / "go"
     need("go")
@@ -101,7 +155,7 @@ def build_go(name):
 def build_cpp(peer, name, compiler, *flags):
     program, source = OUT / peer / name, COMPARE / peer
     need(peer)
-    if stale(program, source, BENCHMARKS / "measure.hpp", BENCHMARKS / "work.hpp"):
+    if stale(program, source, *(BENCHMARKS / f"{shared}.hpp" for shared in ("measure", "work", "reads"))):
         program.parent.mkdir(parents=True, exist_ok=True)
         run([compiler, "-std=c++20", "-O3", "-DNDEBUG", "-pthread", "-Wall", "-o", program,
              source / f"{name}.cpp", *flags], BUILD_S_MAX)
@@ -165,7 +219,8 @@ def build_weft(name):
 
 
 BUILD = {"weft": build_weft, "go": build_go, "tokio": build_tokio, "asio": build_asio, "tbb": build_tbb,
-         "fiber": build_fiber, "uv": build_uv, "epoll": build_c}
+         "fiber": build_fiber, "uv": build_uv, "epoll": build_c, "uring": build_uring, "threads": build_threads,
+         "nginx": build_nginx}
 
 
 # --- versions ----------------------------------------------------------------------------------------
@@ -205,6 +260,10 @@ def uv_version():
                     for part in ("MAJOR", "MINOR", "PATCH"))
 
 
+def debian_version(package):
+    return first_line("dpkg-query", "-W", "-f", "${Version}", package)
+
+
 def weft_version():
     found = re.search(r"project\(weft VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text())
     commit = first_line("git", "-C", ROOT, "describe", "--always", "--dirty") if (ROOT / ".git").exists() else ""
@@ -219,6 +278,9 @@ VERSION = {
     "weft": lambda: f"weft {weft_version()}, {clang()}"
             + (f", WEFT_DRIVER={os.environ['WEFT_DRIVER']}" if os.environ.get("WEFT_DRIVER") else ""),
     "epoll": lambda: f"plain epoll in C, {clang()}",
+    "uring": lambda: f"plain io_uring with liburing {debian_version('liburing-dev')}, {clang()}",
+    "threads": lambda: f"pread, a thread each, {clang()}",
+    "nginx": lambda: first_line(nginx(), "-v"),
     "go": lambda: first_line("go", "version"),
     "tokio": lambda: f"Tokio {crate('tokio')}, hyper {crate('hyper')}, flume {crate('flume')}, "
              f"{first_line('rustc', '--version')}, LTO",

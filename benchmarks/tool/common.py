@@ -10,6 +10,7 @@ BENCHMARKS = ROOT / "benchmarks"
 COMPARE = BENCHMARKS / "compare"
 OUT = ROOT / "build" / "bench-peers"
 FILE = OUT / "site" / "file"  # a folder of its own: weft serves folders
+BLOCKS = OUT / "reads"        # the files that are read at random
 WEFT = ROOT / "build" / "release" / "bin"
 REGISTRY = Path("/usr/share/cargo/registry")  # where Debian's librust-*-dev put their sources
 JOBS_MAX = min(2, os.cpu_count() or 1)

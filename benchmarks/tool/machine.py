@@ -2,6 +2,7 @@
 import ctypes
 import os
 import platform
+import resource
 import time
 from pathlib import Path
 
@@ -60,6 +61,44 @@ def machine():
             break
     return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "kernel": platform.release(),
             "load_average": os.getloadavg()[0]}
+
+
+def dropped_packets():
+    """What the kernel's queues of received packets (netdev_max_backlog) had no room for so far."""
+    try:
+        return sum(int(line.split()[1], 16) for line in Path("/proc/net/softnet_stat").read_text().splitlines())
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def descriptors_max():
+    """Raises what this process and its children may open to what it is allowed to, and says it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    return enough
+
+
+def disk(path):
+    """The device and the file system that something lies on."""
+    number = os.stat(path).st_dev
+    device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+    whole = device if (device / "queue").exists() else device.parent  # a partition has none of its own
+
+    def said(name):
+        try:
+            return (whole / name).read_text().strip()
+        except OSError:
+            return ""
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    kind = next((m[m.index("-") + 1] for m in mounts if m[2] == f"{os.major(number)}:{os.minor(number)}"), "unknown")
+    try:
+        driver = (whole / "device" / "driver").resolve(strict=True).name
+    except OSError:
+        driver = "no driver"
+    turns = {"0": ", not rotational", "1": ", says that it is rotational"}.get(said("queue/rotational"), "")
+    model = said("device/model")
+    return f"{kind} on {device.name} ({driver}{', ' + model if model else ''}{turns})"
 
 
 def available_gb():

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from common import OUT, RUN_S_MAX, START_S_MAX, Unavailable, run
-from machine import cpu_s, foreign, pinned
+from machine import cpu_s, dropped_packets, foreign, pinned
 
 
 class server:
@@ -66,22 +66,31 @@ def measure_program(command, case, n, repeat):
         out = run([*command, "--what", case.what, "--workers", case.workers, "--n", n, "--repeat", repeat,
                    "--tasks", case.tasks], RUN_S_MAX)
     got = {name: min(samples) for name, samples in json_line(out).items()}
+    if case.what == "reads":
+        got["per_s"] = 1e6 / got["us"]
     return {**got, "foreign": others.share}
 
 
+def echo_ms(connections, quick):
+    """Warm-up and window: with 10 000 connections, of which each waits 100 ms, some turns of all of them."""
+    return (100, 200) if quick else (300 + connections // 20, 1000 + connections // 10)
+
+
 def measure_echo(program, case, quick, cores):
+    connections, dropped = case.size("", quick), dropped_packets()
     with server(program, cores[0]) as s:
         with foreign() as others:
             before = cpu_s(s.process.pid)
-            out = run([OUT / "c" / "load", s.port, s.process.pid, CONNECTIONS, 64,
-                       200 if quick else 300, 400 if quick else 1000], RUN_S_MAX, preexec_fn=pinned(cores[1]))
+            out = run([OUT / "c" / "load", s.port, s.process.pid, connections, case.message,
+                       *echo_ms(connections, quick)], RUN_S_MAX, preexec_fn=pinned(cores[1]))
             others.more = cpu_s(s.process.pid) - before
         got = json_line(out)
     return {"per_cpu_s": got["requests"] / got["server_cpu_s"], "per_s": got["requests"] / got["seconds"],
-            "p50_us": got["p50_us"], "p99_us": got["p99_us"], "foreign": others.share}
+            "p50_us": got["p50_us"], "p99_us": got["p99_us"], "spread": got["p99_us"] / got["p50_us"],
+            "worst_us": got["worst_us"], "dropped": dropped_packets() - dropped, "foreign": others.share}
 
 
-CONNECTIONS = 64
+CONNECTIONS = 64  # of wrk
 UNIT_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
 
 
@@ -130,5 +139,6 @@ def measure_http(program, case, quick, cores):
     if re.search(r"Non-2xx|Socket errors", out):
         raise Unavailable("it answered with errors:\n" + out)
     count, seconds = int(done.group(1)), float(done.group(2)) * UNIT_US[done.group(3)] / 1e6
-    return {"per_cpu_s": count / served, "per_s": count / seconds, "p50_us": wrk_us(out, 50),
-            "p99_us": wrk_us(out, 99), "foreign": others.share}
+    p50, p99 = wrk_us(out, 50), wrk_us(out, 99)
+    return {"per_cpu_s": count / served, "per_s": count / seconds, "p50_us": p50, "p99_us": p99,
+            "spread": p99 / p50 if p50 else 0.0, "foreign": others.share}

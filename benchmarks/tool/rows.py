@@ -1,18 +1,31 @@
 """rows: what ./bench compares, with whom, and what ours shall reach. The targets are those of the
 project's performance plan, set on a 2.5 GHz Xeon with two cores; ../README.md says what each row measures."""
+import os
 from dataclasses import dataclass, field
 
 from common import FILE
 
 TIE_PROGRAM = 1.2   # ratios nearer to 1 than this are ties on a shared machine
 TIE_SERVER = 1.15
-REFERENCE = "epoll"  # the plain C server that echo and http are measured against
+PEERS = ("go", "tokio", "asio", "tbb", "fiber", "uv", "nginx", "uring", "threads")
 
 # What the table calls a program -> which peer builds it, and its further arguments.
-PROGRAMS = {name: (name, []) for name in ("weft", "go", "tokio", "asio", "tbb", "fiber", "uv", "epoll")}
+PROGRAMS = {name: (name, []) for name in ("weft", "epoll", *PEERS)}
 PROGRAMS["flume"] = ("tokio", ["--channel", "flume"])
 PROGRAMS["tokio-current"] = ("tokio", ["--runtime", "current"])  # its other runtime: a choice that users have
-PEERS = ("go", "tokio", "asio", "tbb", "fiber", "uv")
+PROGRAMS["nginx-cache"] = ("nginx", ["--cache"])
+PROGRAMS["uring-fixed"] = ("uring", ["--fixed", "1"])
+
+# Ours with one driver each. Who sets WEFT_DRIVER wants that one alone.
+DRIVER = {"weft-epoll": "epoll", "weft-uring": "io_uring", "weft-poll": "poll", "weft-pool": "epoll"}
+PROGRAMS.update({name: ("weft", []) for name in DRIVER})
+
+# What the system gives to who writes no more than must be: to be measured against, not to be ahead of.
+CEILINGS = ("epoll", "uring", "uring-fixed")
+
+
+def by_driver(*ours):
+    return ("weft",) if os.environ.get("WEFT_DRIVER") else ours
 
 
 @dataclass
@@ -24,8 +37,12 @@ class Figure:
     limit: float = None   # reached where ours is not worse than this
     of_peer: float = None  # or: reached where ratio is not worse than this
     peers: tuple = None   # of the case's, those for whom it can be compared
+    wants: tuple = None   # of ours, those that the target is for; all
     per_s: bool = False
     more: bool = False    # more is better
+
+    def is_wanted(self, ours):
+        return not self.wants or ours in self.wants
 
     def value(self, got):
         return 1e3 / got[self.key] if self.per_s else got[self.key]
@@ -58,10 +75,18 @@ class Case:
     needs_gb: dict = field(default_factory=dict)  # programs that are left out with less memory
     path: str = ""
     body: bytes = b""
+    message: int = 64     # bytes; n is the number of connections
+    ours: tuple = ("weft",)
+    reference: str = ""   # the ratio is that to this one in the same round
+    of: str = ""          # of this figure
 
     @property
     def serves(self):
         return self.what in ("echo", "http")
+
+    def descriptors(self, quick):
+        """How many one process needs."""
+        return self.size("", quick) + 100 if self.what == "echo" else 0
 
     def size(self, program, quick):
         n = self.n_of.get(program, self.n)
@@ -180,28 +205,58 @@ def time_and_threads():
              [less("us", "us", 3)], n=3000)]
 
 
-def servers():
-    def case(name, what, limit, peers, **more):
-        return Case(name, 1, what, what, peers,
-                    [Figure("ratio", "of epoll", f">= {limit:g}", limit, more=True)], **more)
+def served(name, what, limit, peers, more_figures=(), **more):
+    return Case(name, 1, what, what, peers, [Figure("ratio", "of epoll", f">= {limit:g}", limit, more=True),
+                                             *more_figures],
+                reference="epoll", of="per_cpu_s", **more)
 
+
+def echoes():
+    def case(connections, limit, drivers, spread=None, size=64, **more):
+        shown = f"{size} B" if size < 1024 else f"{size // 1024} KiB"
+        return served(f"echo {shown}, {connections:,} connections", "echo", limit,
+                      ("uring", "go", "tokio", "tokio-current", "asio", "uv"),
+                      [less("spread", "p99 / p50", spread)] if spread else [], n=connections, message=size,
+                      ours=by_driver(*drivers), **more)
+
+    three = ("weft-epoll", "weft-uring", "weft-poll")
     yield "echo", "TCP echo, 64 B, 64 connections: requests a CPU second, as a ratio to plain epoll in C", [
-        case("echo 64 B", "echo", 1.0, ("go", "tokio", "tokio-current", "asio"))]
+        case(64, 1.0, three)]
+    yield "echo-many", "the same with 1 000 and 10 000 connections, and how even the waits are", [
+        case(1000, 1.0, three, 1.6),
+        case(10_000, 0.95, three[:2], 1.6, quick_n=2000)]
+    yield "echo-16k", "the same with 16 KiB and 64 connections", [case(64, 0.97, three, size=16 * 1024)]
+
+
+def https():
     body = bytes(ord("a") + i % 26 for i in range(10 * 1024))
     FILE.parent.mkdir(parents=True, exist_ok=True)
     FILE.write_bytes(body)
     yield "http", "HTTP/1.1 hello and a 10 KiB file, 64 connections: the same figure", [
-        case("HTTP hello", "http", 0.92, ("go", "tokio"), path="/", body=b"Hello, world!"),
-        case("HTTP 10 KiB file", "http", 0.9, ("go", "tokio"), path="/file", body=body)]
+        served("HTTP hello", "http", 0.92, ("go", "tokio", "nginx"), path="/", body=b"Hello, world!"),
+        served("HTTP 10 KiB file", "http", 0.9, ("go", "tokio", "nginx", "nginx-cache"), path="/file", body=body)]
+
+
+def file_reads():
+    yield "reads", "4 KiB random reads past the page cache, 64 at once: thousands a second, CPU time each", [
+        Case("reads of 4 KiB, 64 at once", 1, "reads", "reads", ("uring-fixed", "threads", "go", "tokio"),
+             [less("ratio", "CPU, of uring", 1.25, wants=("weft", "weft-uring")), less("cpu_us", "us of CPU"),
+              Figure("per_s", "a second", more=True)],
+             n=40_000, tasks=64, repeat=3, quick_n=4000, ours=by_driver("weft-uring", "weft-pool"),
+             reference="uring", of="cpu_us")]
+
+
+NETWORK = (echoes, https, file_reads)
 
 
 def benches():
     """By name: what it is, and its cases."""
     return {name: (what, cases)
-            for group in (fork_join, scheduling, channels, locks, time_and_threads, servers)
+            for group in (fork_join, scheduling, channels, locks, time_and_threads, *NETWORK)
             for name, what, cases in group()}
 
 
 def groups():
     """One word for several of them."""
-    return {"sync": [name for group in (channels, locks) for name, _, _ in group()]}
+    return {word: [name for group in members for name, _, _ in group()]
+            for word, members in (("sync", (channels, locks)), ("net", NETWORK))}

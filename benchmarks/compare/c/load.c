@@ -4,7 +4,9 @@
  *   load PORT SERVER_PID CONNECTIONS BYTES WARM_UP_MS MEASURE_MS
  *
  * Prints one line of JSON. The server's CPU time is read here, at both ends of the measured window, so
- * that connecting and warming up are in neither figure. It goes to 127.0.0.1 only, and always ends. */
+ * that connecting and warming up are in neither figure. It goes to 127.0.0.1 only, and always ends.
+ * p50 and p99 are of what was answered in the window; worst also counts what is still unanswered at its
+ * end, so a connection that a server forgets shows there. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,12 +18,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
   connections_max = 16384,
+  batch = 128,           /* connections made, or first requests sent, at a time: see connect_some() */
+  source_address = 4000, /* connections from each of 127.0.0.1, 127.0.0.2, ...: ports do not run short */
+  answer_s_max = 5,
   bytes_max = 1 << 20,
   window_ms_max = 60000,
   sub_bits = 5, /* 32 steps an octave: 3 % of resolution */
@@ -114,6 +120,51 @@ static int pull(struct connection *c, unsigned *check) {
   return c->read == bytes;
 }
 
+static void connect_one(struct connection *c, long number, long port) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in from = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number / source_address)};
+  struct timeval patience = {.tv_sec = answer_s_max};
+  /* Reset at the end, so that thousands of ports do not stay taken for a minute after each run. */
+  struct linger reset = {.l_onoff = 1};
+  int on = 1;
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (c->fd < 0) die("socket");
+  setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  if (number >= source_address) {
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(c->fd, (struct sockaddr *)&from, sizeof from)) die("bind");
+  }
+  if (connect(c->fd, (struct sockaddr *)&to, sizeof to)) die("connect");
+}
+
+/* A batch at a time, each connection of it answered before the next batch begins: neither the server's
+ * line of those it has not accepted nor the kernel's of packets (netdev_max_backlog, 1 000) overflows,
+ * and each connection is known to be served. */
+static void connect_some(int ep, struct connection *all, long from, long to, long port) {
+  char byte = 'a';
+  for (long i = from; i < to; i++) connect_one(&all[i], i, port);
+  for (long i = from; i < to; i++)
+    if (write(all[i].fd, &byte, 1) != 1) die("write");
+  for (long i = from; i < to; i++) {
+    if (read(all[i].fd, &byte, 1) != 1 || byte != 'a') die("a new connection was not answered");
+    /* This may block, the load may not. */
+    struct epoll_event want = {.events = EPOLLIN, .data.ptr = &all[i]};
+    if (fcntl(all[i].fd, F_SETFL, O_NONBLOCK) || epoll_ctl(ep, EPOLL_CTL_ADD, all[i].fd, &want))
+      die("epoll_ctl");
+  }
+}
+
+static void allow_descriptors(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit)) die("getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv) {
   if (argc != 7) {
     fprintf(stderr, "usage: load PORT SERVER_PID CONNECTIONS BYTES WARM_UP_MS MEASURE_MS\n");
@@ -134,36 +185,27 @@ int main(int argc, char **argv) {
   if (!request || !answer || !all || ep < 0) die("setup");
   for (size_t i = 0; i < bytes; i++) request[i] = (char)('a' + i % 26);
 
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  for (long i = 0; i < count; i++) {
-    struct connection *c = &all[i];
-    int on = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to)) die("connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    /* Connecting may block, the load may not. */
-    struct epoll_event want = {.events = EPOLLIN, .data.ptr = c};
-    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) || epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &want))
-      die("epoll_ctl");
-  }
+  allow_descriptors();
+  for (long i = 0; i < count; i += batch)
+    connect_some(ep, all, i, i + batch < count ? i + batch : count, port);
 
-  for (long i = 0; i < count; i++) {
-    all[i].began_ns = now_ns(CLOCK_MONOTONIC);
-    push(ep, &all[i]);
-  }
+  long begun = 0; /* connections with a request in flight */
   int64_t start = now_ns(CLOCK_MONOTONIC), now = start, server_ns = 0, own_ns = 0;
-  int64_t measured_from = 0;
+  int64_t measured_from = 0, worst_ns = 0;
   uint64_t done = 0;
   unsigned check = 0;
   for (;;) {
     struct epoll_event ready[256];
+    for (long most = begun + batch; begun < count && begun < most; begun++) {
+      all[begun].began_ns = start = now_ns(CLOCK_MONOTONIC);
+      push(ep, &all[begun]);
+    }
     /* The time-out only bounds the run when a server falls silent. */
-    int n = epoll_wait(ep, ready, 256, 2000);
-    if (n == 0) die("no answer for 2 s");
+    int n = epoll_wait(ep, ready, 256, begun < count ? 0 : 1000 * answer_s_max);
+    if (n == 0 && begun == count) die("no answer for 5 s");
     if (n < 0 && errno != EINTR) die("epoll_wait");
     now = now_ns(CLOCK_MONOTONIC);
-    if (!measured_from && now - start >= warm_ns) {
+    if (!measured_from && begun == count && now - start >= warm_ns) {
       measured_from = now;
       server_ns = now_ns(server_clock);
       own_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -177,6 +219,7 @@ int main(int argc, char **argv) {
       /* A request that began before the window is counted where it ended, like the server's work. */
       if (measured_from) {
         histogram[step_of((uint64_t)(now - c->began_ns))]++;
+        if (now - c->began_ns > worst_ns) worst_ns = now - c->began_ns;
         done++;
       }
       c->read = c->written = 0;
@@ -188,9 +231,11 @@ int main(int argc, char **argv) {
   double server = (double)(now_ns(server_clock) - server_ns) / 1e9;
   double own = (double)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - own_ns) / 1e9;
   if (!done || server <= 0) die("nothing was answered");
+  for (long i = 0; i < count; i++)
+    if (now - all[i].began_ns > worst_ns) worst_ns = now - all[i].began_ns;
   printf("{\"requests\": %llu, \"seconds\": %.4f, \"server_cpu_s\": %.6f, \"client_cpu_s\": %.6f, "
-         "\"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+         "\"p50_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": %.1f}\n",
          (unsigned long long)done, seconds, server, own, percentile_us(0.50, done),
-         percentile_us(0.99, done));
+         percentile_us(0.99, done), (double)worst_ns / 1e3);
   return 0;
 }

@@ -15,7 +15,7 @@ import (
 )
 
 type Options struct {
-	What                      string
+	What, File                string
 	Workers, N, Repeat, Tasks int
 }
 
@@ -27,6 +27,7 @@ func Parse(known ...string) Options {
 	flag.IntVar(&o.N, "n", 10000, "operations a repetition")
 	flag.IntVar(&o.Repeat, "repeat", 5, "measured repetitions, after one that is not")
 	flag.IntVar(&o.Tasks, "tasks", 1, "goroutines that share the operations")
+	flag.StringVar(&o.File, "file", "", "for those that read one")
 	flag.Parse()
 	for _, name := range known {
 		if name == o.What && o.Workers > 0 && o.N > 0 && o.Repeat > 0 && o.Tasks > 0 {
