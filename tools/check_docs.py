@@ -42,6 +42,27 @@ def program(page, line, info, body):
             "[[maybe_unused]] static weft::task<void> fragment() {\n" + place + body + "\nco_return;\n}\n")
 
 
+class Ahead:
+    """weft/weft.hpp compiled ahead, once, when the first block asks: most of a block's time is that header.
+    Only for what begins with it: a block that names its headers must name all that it needs."""
+
+    def __init__(self, compiler, common):
+        self.compiler, self.common, self.folder, self.words = compiler, common, None, []
+
+    def for_text(self, text):
+        if not text.startswith("#include <weft/weft.hpp>\n") or "clang" not in Path(self.compiler).name:
+            return []  # GCC takes it from standard input, but not with other warnings than it was made with
+        if self.folder is None:
+            self.folder = tempfile.TemporaryDirectory()
+            header, made = Path(self.folder.name) / "ahead.hpp", Path(self.folder.name) / "ahead.pch"
+            header.write_text("#include <weft/weft.hpp>\n")
+            built = subprocess.run([self.compiler, *self.common, "-x", "c++-header", str(header), "-o", str(made)],
+                                   capture_output=True, text=True, cwd=tree.ROOT)
+            if built.returncode == 0:  # else every block says by itself what is wrong
+                self.words = ["-include-pch", str(made)]
+        return self.words
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=tree.ROOT / "build/dev")
@@ -53,6 +74,7 @@ def main():
     # A fragment may show a value that it does not go on to use.
     for_fragments = ["-Wno-unused-variable", "-Wno-unused-but-set-variable", "-Wno-unused-function"]
     contents, memory = tree.Contents(), tree.Memory(options.build, "check-docs")
+    ahead = Ahead(compiler, common)
     library = hashlib.sha256(archive.read_bytes()).hexdigest() if archive.exists() else "none"
     compiled = unchanged = failed = 0
 
@@ -74,12 +96,13 @@ def main():
         compiled += 1
         if not whole:
             ok, said = tree.compile_text(
-                compiler, ["-fsyntax-only", *common, *(for_fragments if "fragment" in info else [])], text)
+                compiler, ["-fsyntax-only", *common, *(for_fragments if "fragment" in info else []),
+                           *ahead.for_text(text)], text)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 source, binary = Path(folder) / "block.cpp", Path(folder) / "block"
                 source.write_text(text)
-                built = subprocess.run([compiler, *common, str(source), "-o", str(binary), str(archive),
+                built = subprocess.run([compiler, *common, *ahead.for_text(text), str(source), "-o", str(binary), str(archive),
                                         *flags["libs"]], capture_output=True, text=True, cwd=tree.ROOT)
                 ok, said = built.returncode == 0, built.stderr
                 if ok and "run" in info:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """include_cost: what each header costs a file that includes it: lines after preprocessing, and CPU
 milliseconds of the compiler for that include alone. Sorted by time; lines are exact, times are of one run on
-a machine that may have been busy (--repeat takes the best of several)."""
+a machine that may have been busy (--repeat takes the best of several). --public times only what weft/weft.hpp
+names, which is what users include; of all others it says the lines."""
 import argparse
 import os
 import subprocess
@@ -37,6 +38,7 @@ def main():
     parser.add_argument("--build", type=Path, default=tree.ROOT / "build/dev")
     parser.add_argument("--compiler", default="clang++-19")
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--public", action="store_true")
     options = parser.parse_args()
 
     version = tree.version(options.compiler)
@@ -46,16 +48,18 @@ def main():
     contents, memory = tree.Contents(), tree.Memory(options.build, f"include-cost-{options.compiler}")
     rows, failed = [], 0
     empty = min(milliseconds_of(options.compiler, "\n") for _ in range(3))
+    public = {"weft/weft.hpp", *tree.INCLUDE.findall(contents.read("weft/weft.hpp"))}
     for header in tree.headers():
         if header.startswith("weft/testing/model/"):
             continue
         text = f'#include "{header}"\n'
-        key = contents.key(text, version, options.repeat, *FLAGS)
+        timed = header in public or not options.public
+        key = contents.key(text, version, options.repeat if timed else 0, *FLAGS)
         cost = memory.get(key)
         try:
             if cost is None:
                 cost = [lines_of(options.compiler, text),
-                        min(milliseconds_of(options.compiler, text) for _ in range(options.repeat))]
+                        min(milliseconds_of(options.compiler, text) for _ in range(options.repeat)) if timed else -1]
                 memory.put(key, cost)
             rows.append((cost[1], cost[0], header))
         except RuntimeError as error:
@@ -64,7 +68,7 @@ def main():
     memory.save()
     print(f"{'ms':>6} {'lines':>7}  header ({version}; an empty file: {empty} ms)")
     for ms, lines, header in sorted(rows, reverse=True):
-        print(f"{ms:6} {lines:7}  {header}")
+        print(f"{ms if ms >= 0 else '-':>6} {lines:7}  {header}")
     return 1 if failed else 0
 
 

@@ -40,6 +40,9 @@ python3	python3	the checks of the tree"
 packages_count='valgrind	valgrind	counts the instructions of hot paths, where no hardware counter can be had'
 # shellcheck disable=SC2034  # ./test takes it, but for the sanitizers' presets
 packages_trace='strace	strace	shows the system calls of hot paths'
+# shellcheck disable=SC2034  # ./test takes it, but for the sanitizers' presets. Not nginx: its package starts a server.
+packages_clients='apache2-utils	ab	a client of the HTTP server
+slowhttptest	slowhttptest	slow clients of the HTTP server'
 
 # need LIST: installs the packages of LIST that are not here, saying which and why.
 need() {

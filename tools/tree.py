@@ -46,15 +46,19 @@ class Contents:
             self.texts[name] = path.read_text(errors="replace") if path.exists() else ""
         return self.texts[name]
 
-    def key(self, text, *more):
-        digest = hashlib.sha256("\0".join([text, *map(str, more)]).encode())
+    def closure(self, text):
+        """The names of all our headers that a text includes, directly or not, sorted."""
         seen, todo = set(), INCLUDE.findall(text)
         while todo:
             name = todo.pop()
             if name not in seen:
                 seen.add(name)
                 todo += INCLUDE.findall(self.read(name))
-        for name in sorted(seen):
+        return sorted(seen)
+
+    def key(self, text, *more):
+        digest = hashlib.sha256("\0".join([text, *map(str, more)]).encode())
+        for name in self.closure(text):
             digest.update(f"\0{name}\0{self.read(name)}".encode())
         return digest.hexdigest()
 

@@ -9,18 +9,26 @@
 //                  `rounds_clean` without any in a row. A leak, or a path that allocates now and
 //                  then, never gets there
 //   A new row      a coroutine that does r.n operations while r.next(), and a line of `rows`
+#include <stdlib.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "count.hpp"
 #include "tests/support/signal.hpp"
 #include "weft/base/config.hpp"
+#include "weft/http/files.hpp"
 #include "weft/weft.hpp"
 
 #if __has_include(<weft/channel/mpmc.hpp>)
@@ -413,6 +421,138 @@ weft::task<> message_queue(rounds& r) {
 }
 #endif
 
+/// A byte there, into a lent buffer; each read waits.
+weft::task<> pooled_sender(weft::net::tcp_stream& to, count n) {
+  const std::byte byte{};
+  for (count i = 0; i < n; i++) {
+    const auto sent = co_await to.write_all(std::span(&byte, 1));
+    if (!sent) wrong("write_all");
+    co_await weft::yield_now();
+  }
+}
+weft::task<> read_pooled(rounds& r) {
+  auto listener = weft::net::tcp_listener::bind({weft::net::address::loopback_v4(), 0});
+  if (!listener) wrong("bind");
+  auto client = co_await weft::net::tcp_stream::connect(listener->local_endpoint().value());
+  if (!client) wrong("connect");
+  auto server = co_await listener->accept();
+  if (!server) wrong("accept");
+  while (r.next()) {
+    auto sender = weft::spawn(pooled_sender, std::ref(*client), r.n);
+    for (count got = 0; got < r.n;) {
+      const auto came = co_await server->read_pooled();
+      if (!came || came->empty()) wrong("read_pooled");
+      got += came->size();
+    }
+    co_await sender;
+  }
+}
+
+/// A datagram there and one back; each receive waits. An operation is a datagram.
+template <class Socket, class Send>
+weft::task<> answer_datagrams(Socket& at, Send send, count n) {
+  std::byte room[64];
+  for (count i = 0; i < n; i++) {
+    const auto got = co_await at.receive_from(room);
+    if (!got) wrong("receive_from");
+    const auto sent = co_await send(at);
+    if (!sent) wrong("send");
+  }
+}
+template <class Socket, class Send>
+weft::task<> ask_and_answer(rounds& r, Socket& client, Socket& server, Send to_server,
+                            Send to_client) {
+  std::byte room[64];
+  while (r.next()) {
+    auto other =
+        weft::spawn([](Socket& at, Send send, count n) { return answer_datagrams(at, send, n); },
+                    std::ref(server), to_client, r.n / 2);
+    for (count i = 0; i < r.n; i += 2) {
+      const auto sent = co_await to_server(client);
+      const auto got = co_await client.receive_from(room);
+      if (!sent || !got) wrong("datagram");
+    }
+    co_await other;
+  }
+}
+weft::task<> udp(rounds& r) {
+  using weft::net::udp_socket;
+  auto client = udp_socket::bind({weft::net::address::loopback_v4(), 0});
+  auto server = udp_socket::bind({weft::net::address::loopback_v4(), 0});
+  if (!client || !server) wrong("bind");
+  class send_to {
+   public:
+    explicit send_to(weft::net::endpoint to) noexcept : to_(to) {}
+    auto operator()(udp_socket& from) const {
+      return from.send_to(std::as_bytes(std::span("x")), to_);
+    }
+
+   private:
+    weft::net::endpoint to_;
+  };
+  co_await ask_and_answer(r, *client, *server, send_to(*server->local_endpoint()),
+                          send_to(*client->local_endpoint()));
+}
+/// Several in a call.
+weft::task<> udp_batch(rounds& r) {
+  using weft::net::udp_socket;
+  auto from = udp_socket::bind({weft::net::address::loopback_v4(), 0});
+  auto to = udp_socket::bind({weft::net::address::loopback_v4(), 0});
+  if (!from || !to) wrong("bind");
+  constexpr count each = 8;
+  weft::net::datagram_batch out(each, 64), in(each, 64);
+  while (r.next()) {
+    for (count done = 0; done < r.n; done += each) {
+      out.clear();
+      for (count i = 0; i < each; i++) {
+        if (!out.push(std::as_bytes(std::span("x")), *to->local_endpoint())) wrong("push");
+      }
+      for (count sent = 0; sent < each;) {
+        const auto n = co_await from->send_many(out, sent);
+        if (!n) wrong("send_many");
+        sent += *n;
+      }
+      for (count got = 0; got < each;) {
+        const auto n = co_await to->receive_many(in);
+        if (!n) wrong("receive_many");
+        got += *n;
+      }
+    }
+  }
+}
+/// Between two that are connected: of one with a name the sender's is a string, which is told.
+weft::task<> unix_packets(rounds& r) {
+  auto both = weft::net::unix_datagram::pair();
+  if (!both) wrong("pair");
+  auto& [a, b] = *both;
+  std::byte room[64];
+  while (r.next()) {
+    for (count i = 0; i < r.n; i++) {
+      const auto sent = co_await a.send(std::as_bytes(std::span("x")));
+      const auto got = co_await b.receive(room);
+      if (!sent || !got) wrong("unix_datagram");
+    }
+  }
+}
+weft::task<> files(rounds& r) {
+  std::string folder = (std::filesystem::temp_directory_path() / "weft-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) wrong("mkdtemp");
+  auto file = co_await weft::fs::open(folder + "/file",
+                                      weft::fs::open_options{.write = true, .create = true});
+  if (!file) wrong("open");
+  std::byte room[4096] = {};
+  while (r.next()) {
+    for (count i = 0; i < r.n; i += 2) {
+      const auto wrote = co_await file->write_at(room, i * 16);
+      const auto read = co_await file->read_at(room, i * 16);
+      if (!wrote || !read || *read != sizeof room) wrong("file");
+    }
+  }
+  const auto closed = co_await file->close();
+  if (!closed) wrong("close");
+  std::filesystem::remove_all(folder);
+}
+
 /// Nothing is ready, so all operands wait; the sleep wins.
 weft::task<> select_of_three(rounds& r) {
   weft::semaphore permits(0);
@@ -424,6 +564,73 @@ weft::task<> select_of_three(rounds& r) {
       if (w.index() != 1) wrong("select");
     }
   }
+}
+
+/// Asks for `path` and reads until the answer's last bytes have come.
+weft::task<> ask(weft::net::tcp_stream& client, std::string_view path, std::string_view last,
+                 std::span<char> buffer) {
+  char request[64];
+  const int size = std::snprintf(request, sizeof request, "GET %.*s HTTP/1.1\r\nHost: a\r\n\r\n",
+                                 static_cast<int>(path.size()), path.data());
+  const auto sent =
+      co_await client.write_all(std::as_bytes(std::span(request, static_cast<std::size_t>(size))));
+  if (!sent) wrong("http: write");
+  for (std::size_t got = 0; !std::string_view(buffer.data(), got).ends_with(last);) {
+    const auto n = co_await client.read_some(std::as_writable_bytes(buffer.subspan(got)));
+    if (!n || *n == 0) wrong("http: read");
+    got += *n;
+  }
+}
+
+class hello_or_files final : public weft::http::handler {
+ public:
+  explicit hello_or_files(weft::fs::directory root) : files_(std::move(root), never_old()) {}
+  weft::task<weft::http::response> respond(const weft::http::request& asked) override {
+    return asked.path() == "/" ? hello() : files_.respond(asked);
+  }
+
+ private:
+  static weft::http::file_options never_old() {
+    weft::http::file_options options;
+    options.fresh_for = std::chrono::hours(24);
+    return options;
+  }
+  static weft::task<weft::http::response> hello() {
+    co_return weft::http::response::with_text(weft::http::status::ok, "text/plain; charset=utf-8",
+                                              "Hello, world!");
+  }
+  weft::http::static_files files_;
+};
+
+/// A small text, and a file of 10 KiB that is kept, each over the same connection.
+weft::task<> http_requests(rounds& r) {
+  std::string folder = (std::filesystem::temp_directory_path() / "weft-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) wrong("mkdtemp");
+  std::ofstream(folder + "/file") << std::string(10 * 1024, 'x') << "end";
+  auto root = weft::fs::directory::blocking_open(folder);
+  if (!root) wrong("the folder");
+  hello_or_files answers(*std::move(root));
+  weft::http::server site(answers);
+  auto listener = weft::net::tcp_listener::bind({weft::net::address::loopback_v4(), 0});
+  if (!listener) wrong("bind");
+  const auto serves = [](weft::http::server& s, weft::net::tcp_listener& l) -> weft::task<> {
+    const auto ended = co_await s.serve(l);
+    if (!ended) wrong("serve");
+  };
+  auto serving = weft::spawn(serves, std::ref(site), std::ref(*listener));
+  auto client = co_await weft::net::tcp_stream::connect(*listener->local_endpoint());
+  if (!client) wrong("connect");
+  std::vector<char> buffer(32 * 1024);
+  while (r.next()) {
+    for (count i = 0; i < r.n; i += 2) {
+      co_await ask(*client, "/", "Hello, world!", buffer);
+      co_await ask(*client, "/file", "end", buffer);
+    }
+  }
+  serving.stop();
+  const auto end = co_await serving.outcome();
+  static_cast<void>(end);
+  std::filesystem::remove_all(folder);
 }
 
 struct row {
@@ -445,6 +652,11 @@ constexpr row rows[] = {
     {"sleep", sleep, 1'000},
     {"timeout", timeout, 20'000},
     {"wake", wake, 50'000},
+    {"read_pooled", read_pooled, 2'000},
+    {"udp", udp, 2'000},
+    {"udp_batch", udp_batch, 4'000},
+    {"unix_datagram", unix_packets, 2'000},
+    {"files", files, 2'000},
     {"mutex", mutex, 20'000},
     {"blocking_class", blocking_class, 2'000},
     {"stream", stream, 100'000},
@@ -459,6 +671,7 @@ constexpr row rows[] = {
     {"message_queue", message_queue, 50'000},
 #endif
     {"select", select_of_three, 1'000},
+    {"http", http_requests, 1'000},
 };
 
 bool check(const row& what, unsigned workers) {

@@ -43,4 +43,7 @@ weft::task<> tasks();
 weft::task<> together();
 weft::task<> synchronisation();
 weft::task<> channels();
+weft::task<> streams_of_bytes();
+weft::task<> files();
+weft::task<> networking();
 void runtimes();

@@ -37,6 +37,9 @@ weft::task<> everything() {
   co_await together();
   co_await synchronisation();
   co_await channels();
+  co_await streams_of_bytes();
+  co_await files();
+  co_await networking();
 }
 
 }  // namespace

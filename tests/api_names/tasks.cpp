@@ -160,6 +160,7 @@ void runtimes() {
   static_cast<void>(weft::scheduling::guest);
   static_cast<void>(weft::driver::io_uring);
   static_cast<void>(weft::driver::epoll);
+  static_cast<void>(weft::driver::poll);
   static_cast<void>(weft::pinning::cores);
   static_cast<void>(weft::pinning::numa);
   static_cast<void>(weft::panic_policy::abort);

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 BIN = Path(sys.argv[1])
@@ -42,6 +43,27 @@ def ping_pong():
     rounds = re.fullmatch(r"(\d+) round trips a second\n", out)
     check(p.returncode == 0 and not err, "ping_pong ends with 0 " + err)
     check(rounds and int(rounds[1]) > 100, f"ping_pong makes round trips: {out!r}")
+
+
+def copy_tree():
+    with tempfile.TemporaryDirectory() as scratch:
+        here, there = Path(scratch, "from"), Path(scratch, "to")
+        expected = {}
+        for i in range(300):
+            name = Path(f"d{i % 7}", f"e{i % 3}", f"f{i}")
+            (here / name).parent.mkdir(parents=True, exist_ok=True)
+            (here / name).write_bytes(bytes([i % 256]) * i)
+            expected[name] = bytes([i % 256]) * i
+        p = program("copy_tree", here, there)
+        out, err = p.communicate(timeout=TIMEOUT_S)
+        check(p.returncode == 0 and not err, "copy_tree ends with 0 " + err)
+        said = re.fullmatch(r"(\d+) files, (\d+) bytes, (\d+) files/s\n", out)
+        check(said and (int(said[1]), int(said[2])) == (300, sum(map(len, expected.values()))), f"it counts: {out!r}")
+        found = {f.relative_to(there): f.read_bytes() for f in there.rglob("*") if f.is_file()}
+        check(found == expected, "copy_tree copies each file, and nothing else")
+        again = program("copy_tree", here, there)
+        out, err = again.communicate(timeout=TIMEOUT_S)
+        check(again.returncode == 1 and "exists" in err, f"it replaces nothing: {err[:100]!r}")
 
 
 def echo_server():
@@ -80,7 +102,7 @@ def guest():
           f"guest does weft's work and the host's: {out!r}")
 
 
-TESTED = (hello, ping_pong, echo_server, guest)
+TESTED = (hello, ping_pong, echo_server, guest, copy_tree)
 untested = {file.stem for file in EXAMPLES.glob("*.cpp")} - {f.__name__ for f in TESTED} - {"serve"}  # tests/http
 check(not untested, f"each example is run here; left out: {sorted(untested) or 'none'}")
 for example in TESTED:

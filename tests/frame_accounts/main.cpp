@@ -274,7 +274,10 @@ TEST(frame_account, of_many_stolen_branches_comes_back_to_nothing) {
   }
   EXPECT_GE(root.most_bytes(), left.most_bytes());
   EXPECT_GE(root.most_bytes(), right.most_bytes());
-  EXPECT_LE(root.most_bytes(), left.most_bytes() + right.most_bytes());
+  // Beside those that are in one of them, the root has what a thread books in or out just now.
+  constexpr std::size_t threads = 5;
+  EXPECT_LE(root.most_bytes(),
+            left.most_bytes() + right.most_bytes() + threads * detail::pooled_frame_bytes_max);
   for (auto* account : {&root, &left, &right}) expect_all_back(*account);
 }
 

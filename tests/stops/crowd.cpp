@@ -17,7 +17,7 @@ namespace weft::stops {
 namespace {
 
 constexpr unsigned stoppers = 2, workers = 3;
-constexpr unsigned scenarios = 19;  // so many share the number that was asked for
+constexpr unsigned scenarios = 27;  // so many share the number that was asked for
 constexpr auto usual_time = std::chrono::milliseconds(250);
 
 struct limit {
@@ -190,11 +190,11 @@ tally& tally::operator+=(const tally& other) noexcept {
   return *this;
 }
 
-void run(scenario& s) {
+void run(scenario& s, driver io) {
   rng seeds(test_support::seed());
   crowd c(s, seeds);
   {
-    runtime rt({.workers = workers});
+    runtime rt({.workers = workers, .io = io});
     std::vector<std::thread> threads;
     for (unsigned i = 0; i < stoppers; ++i) {
       threads.emplace_back([&c, seed = seeds.next()] { c.stop_now_and_then(seed); });

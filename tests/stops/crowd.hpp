@@ -17,6 +17,7 @@
 
 #include "weft/base/rng.hpp"
 #include "weft/base/spin_lock.hpp"
+#include "weft/runtime/options.hpp"
 #include "weft/runtime/runtime.hpp"
 
 namespace weft::stops {
@@ -95,6 +96,6 @@ inline tally total;
 
 /// Runs it: as many stops as were asked for, or for a part of a second. Prints a line; fails the test
 /// unless nothing is lost or doubled.
-void run(scenario& s);
+void run(scenario& s, driver io = driver::automatic);
 
 }  // namespace weft::stops
