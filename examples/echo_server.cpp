@@ -2,17 +2,15 @@
 #include <weft/net/serve.hpp>
 #include <weft/weft.hpp>
 
-#include <array>
 #include <cstdio>
 
 namespace net = weft::net;
 
 weft::task<> echo(net::tcp_stream stream) {
-  std::array<std::byte, 16 * 1024> buffer;
   for (;;) {
-    const auto n = co_await stream.read_some(buffer);
-    if (!n || *n == 0) co_return;  // an error, or the peer has ended
-    const auto sent = co_await stream.write_all(std::span<const std::byte>(buffer).first(*n));
+    const auto came = co_await stream.read_pooled();  // no buffer is held while it waits
+    if (!came || came->empty()) co_return;            // an error, or the peer has ended
+    const auto sent = co_await stream.write_all(came->bytes());
     if (!sent) co_return;
   }
 }

@@ -96,7 +96,7 @@ task<long> sum_up(shared_queue<int>& q) {
 }
 
 TEST(shared_queue, tasks_and_threads_wait_at_both_ends) {
-  for (const driver io : {driver::epoll, driver::io_uring}) {
+  for (const driver io : {driver::epoll, driver::io_uring, driver::poll}) {
     const shared_pages memory(65536);
     auto q = shared_queue<int>::create_at(memory.all(), 4, never);  // no look repairs a lost wake
     ASSERT_TRUE(q);

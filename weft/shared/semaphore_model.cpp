@@ -95,7 +95,6 @@ WEFT_MODEL_TEST(shared_semaphore, one_permit_keeps_one_in,
 
 WEFT_MODEL_TEST(shared_semaphore, two_wait_and_each_gets_one,
                 model::kills("signal.changed.not_counted"),
-                model::bound_max(2, "three threads, of which two sleep"),
                 model::stale_max(0, "the first one has all"), SHARED_MODEL_LIMITS) {
   setting s(2);
   const unsigned a = s.join(1);

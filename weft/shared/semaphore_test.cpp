@@ -56,7 +56,7 @@ task<> works(shared_semaphore& s, std::uint32_t n, int& inside, int rounds) {
 }
 
 TEST(shared_semaphore, tasks_wait_for_permits_and_nobody_is_forgotten) {
-  for (const driver io : {driver::epoll, driver::io_uring}) {
+  for (const driver io : {driver::epoll, driver::io_uring, driver::poll}) {
     const shared_pages memory(4096);
     auto s = shared_semaphore::create_at(memory.all(), 3, never);
     ASSERT_TRUE(s);

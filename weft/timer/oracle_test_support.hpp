@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -40,10 +41,9 @@ class timer_oracle {
     slot& s = slots_[i];
     if (!s.armed) return;
     const bool done = set_.cancel(s);
-    WEFT_ASSERT(done != s.taken,
-                "cancel() of an armed timer said that it had fired, or the reverse");
-    if (s.taken) return;
-    s.armed = false;
+    WEFT_ASSERT(done, "cancel() of an armed timer said that it had fired");
+    if (s.taken) std::erase(due_, i);  // its neighbour's fire came first
+    s.armed = s.taken = false;
     order_.erase(s.at);
     removed_ = !order_.empty();  // what is stale goes with the last timer
     check();
@@ -58,14 +58,17 @@ class timer_oracle {
       return;
     }
     now_ = now_ns;
-    while (due_.size() < fires_max && !order_.empty() && is_due(order_.begin()->first, now_ns)) {
-      slots_[order_.begin()->second].taken = true;
-      due_.push_back(order_.begin()->second);
-      order_.erase(order_.begin());
+    for (const auto& [deadline_ns, i] : order_) {
+      if (!is_due(deadline_ns, now_ns)) break;
+      slots_[i].taken = true;
+      due_.push_back(i);
     }
     fired_ = 0;
+    advancing_ = true;
     const unsigned told = set_.advance(now_ns, fires_max);
-    WEFT_ASSERT(told == due_.size() && fired_ == due_.size(), "a timer is late");
+    advancing_ = false;
+    WEFT_ASSERT(told == fired_ && (due_.empty() || fired_ == fires_max), "a timer is late");
+    for (const unsigned i : due_) slots_[i].taken = false;  // there was no room for it
     check();
   }
 
@@ -135,8 +138,9 @@ class timer_oracle {
       return;
     }
     WEFT_ASSERT(s.armed && s.taken, "a timer fired that was cancelled, or is early");
-    WEFT_ASSERT(o.fired_ < o.due_.size() && o.due_[o.fired_] == index,
-                "timers fired in the wrong order");
+    WEFT_ASSERT(o.due_.front() == index, "timers fired in the wrong order");
+    o.due_.pop_front();
+    o.order_.erase(s.at);
     ++o.fired_;
     ++o.fires_;
     s.armed = s.taken = false;
@@ -168,7 +172,7 @@ class timer_oracle {
     // One that was armed in the past may be told as any moment of the past.
     const std::int64_t first = order_.begin()->first;
     WEFT_ASSERT(next <= (first > now_ ? first : now_), "the set would be woken too late");
-    if (!removed_) WEFT_ASSERT(next >= first, "the set would be woken too early");
+    if (!removed_ && !advancing_) WEFT_ASSERT(next >= first, "the set would be woken too early");
     const std::int64_t latest = set_.wake_ns(never_ns);
     WEFT_ASSERT(latest <= saturating_add_ns(first > now_ ? first : now_, ns_per_ms),
                 "the set would be woken too late by one that waits for others");
@@ -177,11 +181,12 @@ class timer_oracle {
   timer_set set_;
   std::vector<slot> slots_;
   std::multimap<std::int64_t, unsigned> order_;
-  std::vector<unsigned> due_;
+  std::deque<unsigned> due_;  // in the advance that is running, and neither fired nor cancelled
   std::size_t fired_ = 0;
   std::uint64_t fires_ = 0;
   std::int64_t now_ = 0;
   bool went_back_ = false;
+  bool advancing_ = false;
   bool removed_ = false;  // a timer was cancelled: the set may ask to be woken for it
   rng* random_ = nullptr;
 };

@@ -4,9 +4,12 @@
 //     armed -> idle                     cancel: true
 //     idle -> cancelled_early -> idle   cancel before arm; arm: false
 //   I1  What advance() took out as `fired` is touched by nobody else until its fire() is called: a
-//       cancel() that meets it says false and leaves it alone.
+//       cancel() that meets it says false and leaves it alone. One is taken out at a time, so what is due
+//       after it can still be cancelled, by its fire(), too: a timeout that is over ends a longer sleep
+//       inside of it, even if both are found overdue together.
 //   I2  next_ns_ is never later than the next deadline when the lock is free.
-//   I3  backlog_ is in order, and what is in it is armed: due, but not taken out yet.
+//   I3  backlog_ is in order, and what is in it is armed: due, but not taken out yet. It is empty, or
+//       told by next_ns_, when advance() has returned.
 //   P1  the lock: entry contents, arm -> cancel, advance.
 //
 // Rejected: one compare-exchange on the timer's state. A cancel from another thread must take the
@@ -131,34 +134,34 @@ unsigned timer_set::advance(std::int64_t now_ns, unsigned fires_max) noexcept {
   // What these read only this thread moves on, but for next_ns_, which others make smaller.
   if (now_ns < next_ns_.load(order::relaxed) && wheel::tick_of(now_ns) <= wheel_.now_tick())
     return 0;
-  wheel::list due;
   unsigned fired = 0;
-  bool in_order = false;
-  {
-    spin_guard guard(lock_);
-    const std::uint64_t found = wheel_.advance(now_ns, due);
-    if (found > fires_max || !backlog_.empty()) {
-      sort(due);
-      merge(backlog_, due);
-      for (; fired < fires_max && !backlog_.empty(); ++fired) due.push_back(backlog_.pop_front());
-      in_order = true;
-    } else {
-      fired = static_cast<unsigned>(found);
+  wheel::list due;
+  lock_.lock();
+  const std::uint64_t found = wheel_.advance(now_ns, due);
+  if (found > 1) sort(due);
+  merge(backlog_, due);
+  if (WEFT_MUTATE("timer.due.taken_at_once", false, true)) {
+    backlog_.for_each([](timer_entry& entry) { entry.state_.set(timer_entry::state::fired); });
+  }
+  for (;;) {
+    if (backlog_.empty() ||
+        fired == fires_max) {  // at once, or because others have cancelled the rest
+      note_next();
+      lock_.unlock();
+      return fired;
     }
-    due.for_each([](timer_entry& entry) {
-      if (!WEFT_MUTATE("timer.fired.not_marked", false, true)) {
-        entry.state_.set(timer_entry::state::fired);
-      }
-    });
-    count(-static_cast<std::int64_t>(fired));
-    note_next();
-  }
-  if (!in_order) sort(due);
-  while (!due.empty()) {
-    timer_entry& entry = due.pop_front();
+    timer_entry& entry = backlog_.pop_front();
+    if (!WEFT_MUTATE("timer.fired.not_marked", false, true)) {
+      entry.state_.set(timer_entry::state::fired);
+    }
+    count(-1);
+    const bool is_last = ++fired == fires_max || backlog_.empty();
+    if (is_last) note_next();
+    lock_.unlock();
     entry.fire_(entry);  // may be gone afterwards
+    if (is_last) return fired;
+    lock_.lock();
   }
-  return fired;
 }
 
 }  // namespace weft

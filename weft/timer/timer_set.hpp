@@ -33,16 +33,17 @@ class timer_set {
   /// arm() will say false. (After a fire no arm() does, unless timer_entry::reuse() came between.)
   [[nodiscard]] bool cancel(timer_entry& entry) noexcept;
 
-  /// Fires what is due, outside of the lock, but no more than `fires_max`; returns how many. The rest
-  /// stays armed, is told by next_deadline_ns(), and leaves first at the next advance. What is
-  /// armed by a fire is for the next advance, even if its deadline has passed. A clock that went back
-  /// fires nothing that was not due before, and may leave the rest until it has caught up.
+  /// Fires what is due, outside of the lock, but no more than `fires_max`; returns how many. What has not
+  /// been fired yet can be cancelled, by a fire, too. The rest stays armed, is told by next_deadline_ns(),
+  /// and leaves first at the next advance. What is armed by a fire is for the next advance, even if its
+  /// deadline has passed. A clock that went back fires nothing that was not due before, and may leave the
+  /// rest until it has caught up.
   /// To be called now and then although nothing is due: timers are armed relative to its moment, and
   /// those that find it old are moved more often.
   unsigned advance(std::int64_t now_ns, unsigned fires_max = UINT32_MAX) noexcept;
 
   /// Nothing is due before this moment; never_ns if nothing is armed. Exact, unless a timer that
-  /// would have been the next was cancelled: it may then come earlier; advance() then.
+  /// would have been the next was cancelled, or an advance() is at work: it may then come earlier.
   std::int64_t next_deadline_ns() const noexcept { return next_ns_.load(order::relaxed); }
   /// When a thread that has nothing else to do must wake, if it would rather not wake before
   /// `not_before_ns`: not before the next deadline, and late for nothing by more than an eighth of the time
@@ -65,9 +66,9 @@ class timer_set {
   static void sort(wheel::list& due) noexcept;
 
   spin_lock lock_;
-  std::uint32_t turns_ = 0;  // under lock_: how often arm() was called
-  wheel wheel_;              // under lock_
-  wheel::list backlog_;      // under lock_: due, in order, and not fired for lack of room
+  std::uint32_t turns_ = 0;                   // under lock_: how often arm() was called
+  wheel wheel_;                               // under lock_
+  wheel::list backlog_;                       // under lock_: due, in order, and not fired yet
   atomic<std::int64_t> next_ns_{never_ns};    // written under lock_
   atomic<std::int64_t> latest_ns_{never_ns};  // written under lock_
   atomic<std::uint64_t> size_{0};             // written under lock_

@@ -93,6 +93,38 @@ WEFT_MODEL_TEST(timer_set, two_at_a_time, model::kills("timer.fired.not_marked")
   model.check(set.next_deadline_ns() == never_ns, "the set asks to be woken for nothing");
 }
 
+// Both are overdue, and the first one's fire cancels the second: it fires only if that one did not.
+WEFT_MODEL_TEST(timer_set, a_fire_cancels_the_next_one,
+                model::kills("timer.fired.not_marked", "timer.due.taken_at_once"),
+                model::reaches("by the fire", "by the stopper", "fired")) {
+  struct cancelling final : timer_entry {
+    cancelling(timer_set& s, alarm& o) noexcept : timer_entry(&fire), set(s), other(o) {}
+    static void fire(timer_entry& e) noexcept {
+      auto& c = static_cast<cancelling&>(e);
+      c.cancelled = c.set.cancel(c.other);
+    }
+    timer_set& set;
+    alarm& other;
+    bool cancelled = false;
+  };
+  timer_set set;
+  alarm second;
+  cancelling first(set, second);
+  model.check(set.arm(second, soon) && set.arm(first, soon / 2), "refused");
+  bool first_cancelled = false;
+  bool second_cancelled = false;
+  model.thread("owner", [&] { set.advance(soon); });
+  model.thread("stopper", [&] {
+    first_cancelled = set.cancel(first);
+    if (!first_cancelled) second_cancelled = set.cancel(second);
+  });
+  model.run();
+  model.check(second.fires + first.cancelled + second_cancelled == 1,
+              "a timer ended twice, or not at all");
+  model.check(second.fires == first_cancelled, "a fire came too late for what is due after it");
+  model.outcome(first.cancelled ? "by the fire" : second_cancelled ? "by the stopper" : "fired");
+}
+
 // Another thread arms: the owner, who has seen it armed, must be told when to wake.
 WEFT_MODEL_TEST(timer_set, next_deadline_is_not_too_late, model::kills("timer.next.not_told")) {
   timer_set set;

@@ -131,6 +131,43 @@ TEST(timer_set, what_there_was_no_room_for_leaves_first_at_the_next_advance) {
   EXPECT_EQ(set.next_deadline_ns(), never_ns);
 }
 
+struct cancelling final : timer_entry {
+  cancelling(timer_set& s, alarm& o) noexcept : timer_entry(&fire), set(s), other(o) {}
+  static void fire(timer_entry& e) noexcept {
+    auto& c = static_cast<cancelling&>(e);
+    c.cancelled = c.set.cancel(c.other);
+  }
+  timer_set& set;
+  alarm& other;
+  bool cancelled = false;
+};
+
+// As a timeout does that is found overdue together with a longer sleep inside of it.
+TEST(timer_set, a_fire_cancels_what_is_due_after_it) {
+  for (const unsigned fires_max : {1000u, 2u}) {
+    timer_set set;
+    alarm longer, longest;
+    cancelling shorter(set, longer);
+    ASSERT_TRUE(set.arm(longer, 2 * ms));
+    ASSERT_TRUE(set.arm(longest, 3 * ms));
+    ASSERT_TRUE(set.arm(shorter, 1 * ms));
+    EXPECT_EQ(set.advance(5 * ms, fires_max), 2u);
+    EXPECT_TRUE(shorter.cancelled);
+    EXPECT_EQ(longer.fires, 0);
+    EXPECT_EQ(longest.fires, 1);
+    EXPECT_EQ(set.size(), 0u);
+    EXPECT_EQ(set.next_deadline_ns(), never_ns);
+  }
+  timer_set set;
+  alarm last;
+  cancelling first(set, last);
+  ASSERT_TRUE(set.arm(first, 1 * ms));
+  ASSERT_TRUE(set.arm(last, 2 * ms));
+  EXPECT_EQ(set.advance(5 * ms), 1u);  // nothing is left after the first
+  EXPECT_TRUE(first.cancelled);
+  EXPECT_EQ(set.next_deadline_ns(), never_ns);
+}
+
 TEST(timer_set, deadline_equal_to_now_fires_at_the_next_advance) {
   // The class of failure: a level computed for a distance of nothing.
   for (unsigned k = 0; k < 63; ++k) {
