@@ -231,7 +231,8 @@ WEFT_MODEL_TEST(blocking_class, place_of_a_stopped_one_goes_to_the_next,
 // I3: who is told that its work has ended may let the class go.
 WEFT_MODEL_TEST(blocking_class, it_may_go_when_its_work_has_ended,
                 model::kills("blocking_model.ends_before_it_leaves"),
-                model::reaches("stopped before", "stopped", "done"), BLOCKING_MODEL_LIMITS) {
+                model::reaches("stopped before", "stopped", "done"),
+                model::stale_max(1, "all is under two locks"), BLOCKING_MODEL_LIMITS) {
   toy_pool pool;
   serving_job job(pool), nobody(pool);
   std::optional<blocking_class> kind(std::in_place, blocking_class_options{.at_most = 1});

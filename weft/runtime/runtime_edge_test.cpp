@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "weft/base/config.hpp"
@@ -60,47 +61,51 @@ class fake_driver : public io::driver {
   std::atomic<bool> rung_{false};
 };
 
-/// io_uring for the first `rings` processors; then no descriptor, or no memory, is left for another.
-class few_rings final : public other_drivers {
+/// What `automatic` comes to, processor by processor: descriptors and memory may run out between two, or come
+/// back. A driver that is asked for by its name is there.
+class few_drivers final : public other_drivers {
  public:
-  /// `epolls`: so many of those, and then poll is what is left.
-  explicit few_rings(unsigned rings, unsigned epolls = 1000) noexcept
-      : rings_(rings), epolls_(epolls) {}
+  explicit few_drivers(std::vector<driver> comes_to) noexcept : comes_to_(std::move(comes_to)) {}
   result<std::unique_ptr<io::driver>> make_driver(driver kind,
                                                   std::string_view* why) noexcept override {
-    const bool ring = kind == driver::automatic && rings_ != 0;
-    const bool poll = !ring && (kind == driver::poll || epolls_ == 0);
-    if (ring) --rings_;
-    if (!ring && !poll) --epolls_;
-    *why = ring                        ? "the ring works"
-           : kind != driver::automatic ? "as told"
-           : poll                      ? "no epoll was left"
-                                       : "no ring was left";
-    return std::make_unique<fake_driver>(ring ? "io_uring" : poll ? "poll" : "epoll");
+    const bool told = kind != driver::automatic;
+    if (!told) kind = comes_to_.at(asked_++);
+    const char* const name = kind == driver::epoll      ? "epoll"
+                             : kind == driver::io_uring ? "io_uring"
+                                                        : "poll";
+    *why = told                       ? "as told"
+           : kind == driver::epoll    ? "all is there"
+           : kind == driver::io_uring ? "no epoll was left"
+                                      : "nothing else was left";
+    return std::make_unique<fake_driver>(name);
   }
 
  private:
-  unsigned rings_;
-  unsigned epolls_;
+  std::vector<driver> comes_to_;
+  std::size_t asked_ = 0;
 };
 
+// What the last in `automatic`'s order needs, all can have.
 TEST(runtime_start, all_processors_have_the_same_kind_of_driver) {
-  few_rings world(2);
-  runtime rt({.workers = 3}, world);
-  EXPECT_EQ(rt.metrics().driver, "epoll");  // of the first, which could have had a ring
-  EXPECT_EQ(rt.metrics().driver_reason, "no ring was left");
-  few_rings enough(3);
-  runtime other({.workers = 3}, enough);
-  EXPECT_EQ(other.metrics().driver, "io_uring");
-  EXPECT_EQ(other.metrics().driver_reason, "the ring works");
-  few_rings no_epolls(2, 0);
-  runtime third({.workers = 3}, no_epolls);
-  EXPECT_EQ(third.metrics().driver, "poll");
-  EXPECT_EQ(third.metrics().driver_reason, "no epoll was left");
-  few_rings few_epolls(0, 1);
-  runtime fourth({.workers = 2}, few_epolls);
-  EXPECT_EQ(fourth.metrics().driver, "poll");
-  EXPECT_EQ(fourth.metrics().driver_reason, "no epoll was left");
+  constexpr driver best = driver::epoll, second = driver::io_uring, last = driver::poll;
+  const struct {
+    std::vector<driver> comes_to;
+    const char* driver;
+    const char* why;
+  } worlds[] = {
+      {{best, best, best}, "epoll", "all is there"},
+      {{best, best, second}, "io_uring", "no epoll was left"},
+      {{second, best}, "io_uring", "no epoll was left"},
+      {{best, last}, "poll", "nothing else was left"},
+      {{second, last}, "poll", "nothing else was left"},
+      {{last, second}, "poll", "nothing else was left"},
+  };
+  for (const auto& each : worlds) {
+    few_drivers world(each.comes_to);
+    const runtime rt({.workers = 3}, world);
+    EXPECT_EQ(rt.metrics().driver, each.driver);
+    EXPECT_EQ(rt.metrics().driver_reason, each.why);
+  }
 }
 
 #if !WEFT_ASAN && !WEFT_TSAN  // they need more address space than there is
@@ -158,7 +163,7 @@ TEST(blocking_death_test, what_was_awaited_is_not_awaited_again) {
 TEST(runtime_start_death_test, a_refused_thread_is_an_exception_and_ends_the_threads_before_it) {
   const auto too_many = [] {
     limit_address_space();
-    few_rings world(0);
+    few_drivers world(std::vector(200, driver::epoll));
     try {
       runtime rt({.workers = 200}, world);
       std::fputs("there was room for all\n", stderr);
