@@ -12,6 +12,7 @@ Growth is that of a straight line through the last three quarters of the samples
 scatter about the line, or within what is taken in steps (ALLOWED). In the end, when the peers have gone, as many descriptors and
 jobs must be there as before they came."""
 import argparse
+import http.client
 import json
 import os
 import random
@@ -20,7 +21,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 from programs import BIN, INTERRUPT, Programs, Verdict, descriptors, memory_bytes, prepare
@@ -58,8 +58,10 @@ class Server:
             self.program.end(kill=True)
             raise SystemExit(f"the {kind} server did not start: {self.program.complaints}")
         self.port = found[1] or found[2]
+        # One connection for all figures: those that were closed here the server would still have for a moment.
+        self.asks = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=60)
         self.samples = {"memory": [], "descriptors": []}
-        self.figures()  # the HTTP server's own connection for that, and what it needs once
+        self.figures()  # what it needs once
         self.descriptors_before = descriptors(self.program.pid)
         self.jobs_before = self.figures()["jobs"]
         self.crowd = programs.start(a.bin / "soak_storm", kind, self.port, seed, a.connections, speaks=False)
@@ -68,8 +70,8 @@ class Server:
         """What it says of itself."""
         if self.kind == "echo":
             return self.program.tell("figures")
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"http://127.0.0.1:{self.port}/_weft/metrics.json", timeout=60) as answer:
+        self.asks.request("GET", "/_weft/metrics.json")
+        with self.asks.getresponse() as answer:
             all_of_it = json.load(answer)
         return dict(all_of_it["server"], jobs=all_of_it["runtime"]["jobs_alive"])
 
@@ -104,15 +106,16 @@ class Server:
         """The peers have gone."""
         verdict.end_well(self.crowd)
         give_up = time.monotonic() + QUIET_S
-        while not self.is_quiet() and time.monotonic() < give_up:
+        while not (quiet := self.is_quiet()) and time.monotonic() < give_up:
             time.sleep(0.1)
         n = self.figures()
-        verdict.expect(self.is_quiet(), f"{self.kind}: {descriptors(self.program.pid)} descriptors, before "
+        verdict.expect(quiet, f"{self.kind}: {descriptors(self.program.pid)} descriptors, before "
                        f"{self.descriptors_before}; {n['jobs']} jobs, before {self.jobs_before}")
         if self.kind == "http":
             names = ("handler_errors", "accept_errors", "responses_4xx", "responses_5xx", "refused", "timed_out")
             verdict.expect(all(n[name] == 0 for name in names),
                            "http: " + ", ".join(f"{name} {n[name]}" for name in names))
+        self.asks.close()
         verdict.end_well(self.program, number=INTERRUPT if self.kind == "http" else None)
 
 
