@@ -178,6 +178,7 @@ class io_operation : public operation {
   atomic<std::uint32_t> phase{0};  // meaning defined by the driver
   std::uint32_t address_size = 0;  // accept: what the kernel says of *address
   bool polls_first = false;        // the request in flight asks for readiness, the call comes after
+  std::uint8_t cancels = 0;        // that the kernel was asked for
 
   /// By the driver: the answer is there (or, stopped, nothing happened). The last access.
   void end(bool stopped) noexcept { finish(stopped); }

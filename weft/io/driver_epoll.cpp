@@ -50,6 +50,7 @@ namespace {
 constexpr unsigned batch = 256;  // events a wait takes at a time
 constexpr std::uint64_t bell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t ring_tag = bell_tag - 1;
+constexpr std::int64_t ring_pause_ns = 100'000'000;  // before it is asked for again
 constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel takes no request of the ring's now
 constexpr std::uint32_t reading_events = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 constexpr std::uint32_t told_once =
@@ -334,19 +335,36 @@ bool epoll_driver::rest() noexcept {
 
 // --- The ring beside
 
-/// Made for the first who needs it, so that programs without files pay nothing. Asked for once: what is
-/// denied stays denied, and where only a descriptor was missing the pool does as well.
+/// Made for the first who needs it, so that programs without files pay nothing. What is denied stays denied;
+/// where only a descriptor or memory was missing it is tried again, and the pool does meanwhile.
 uring_driver* epoll_driver::ring() noexcept {
   if (ring_ != nullptr || ring_entries_ == 0) return ring_.get();
+  if (ring_again_at_ns_ != 0 && os::monotonic_ns() < ring_again_at_ns_) return nullptr;
   uring_refusal refusal{};
-  auto made = uring_driver::make(std::exchange(ring_entries_, 0), refusal, 0, this);
-  if (made == nullptr) return nullptr;
-  epoll_event e{};
-  e.events = EPOLLIN;  // I6
-  e.data.u64 = ring_tag;
-  if (epoll_ctl(poller_.get(), EPOLL_CTL_ADD, made->descriptor(), &e) != 0) return nullptr;
-  ring_ = std::move(made);
-  return ring_.get();
+  auto made = uring_driver::make(ring_entries_, refusal, 0, this);
+  int error = refusal.error;
+  if (made != nullptr) {
+    epoll_event e{};
+    e.events = EPOLLIN;  // I6
+    e.data.u64 = ring_tag;
+    if (epoll_ctl(poller_.get(), EPOLL_CTL_ADD, made->descriptor(), &e) == 0) {
+      ring_ = std::move(made);
+      return ring_.get();
+    }
+    error = errno;
+  }
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EAGAIN:
+      ring_again_at_ns_ = os::monotonic_ns() + ring_pause_ns;
+      break;
+    default:
+      ring_entries_ = 0;
+  }
+  return nullptr;
 }
 
 bool epoll_driver::does_file(os::file_code code) noexcept {

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -401,6 +402,21 @@ TEST_F(driver_beside_test, a_futex_waits_in_the_ring) {
   while (os::futex_wake_at(&word, 1, futex_scope::process_private) == 0) jobs().settle();
   jobs().run();
   EXPECT_EQ(answer, io_operation::answer_futex_woken);
+}
+
+// Only a descriptor was missing: the pool has the files until there is one.
+TEST_F(driver_beside_test, a_ring_that_found_no_descriptor_is_made_when_there_is_one) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const bool without = does(os::file_code::read);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(without);
+  const std::int64_t limit = os::monotonic_ns() + 20'000'000'000;
+  while (!does(os::file_code::read) && os::monotonic_ns() < limit) std::this_thread::yield();
+  EXPECT_EQ(rings_made(), 1);
 }
 
 // --- What the system refuses: each in a child process under a filter

@@ -1,4 +1,6 @@
 // Every driver: a stop ends what waits, has no effect of its own, and loses nothing.
+#include <linux/net_tstamp.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -85,6 +87,35 @@ TEST_P(driver_test, every_operation_can_be_stopped_while_it_waits) {
     }
   }
   EXPECT_TRUE(io().idle());
+}
+
+// A time stamp that nobody takes: the socket tells of an error for ever, and a receive finds nothing. In the
+// ring such a request is tried again and again, and then by a thread of its own: a cancel may miss it.
+void leave_a_time_stamp(const os::fd& socket) {
+  const int what = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+  ASSERT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_TIMESTAMPING, &what, sizeof what), 0);
+  put(socket, "x");
+  pollfd error{socket.get(), 0, 0};
+  ASSERT_EQ(::poll(&error, 1, 5000), 1);
+  ASSERT_NE(error.revents & POLLERR, 0);
+}
+task<void> stop_it(join_handle<void>& other) {
+  other.stop();
+  co_return;
+}
+TEST_P(driver_test, a_stop_beside_errors_that_nobody_takes_is_not_lost) {
+  for (int before_settling = 0; before_settling < 2; ++before_settling) {
+    socket_pair p = connected_pair();
+    leave_a_time_stamp(p.ours);
+    io_handle h = attach(p.ours);
+    char byte[1];
+    std::int64_t answer = unanswered;
+    auto handle = jobs().spawn(receive_once, std::ref(h), std::span(byte), std::ref(answer));
+    if (before_settling == 0) jobs().settle();
+    auto stopper = jobs().spawn(stop_it, std::ref(handle));  // in the same turn as the start, or later
+    jobs().run();
+    EXPECT_EQ(answer, unanswered);
+  }
 }
 
 task<void> receive_after_a_stop(io_handle& h, std::span<char> into, int& got) {

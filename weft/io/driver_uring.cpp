@@ -11,10 +11,13 @@
 //   I4  An operation has at most one entry or request in the kernel at a time, or is in the
 //       backlog, or is over. Its user_data is its address; its end comes only with the completion
 //       of that request.
-//   I5  A cancel names its target by that address, and may be handed over after the target has
-//       ended and a new operation was made at the same address. It is harmless: the new one's entry
-//       comes later in the queue, so the cancel is done before the new one exists for the kernel;
-//       and an operation that waits in uncancelled_ for an entry is not ended before it leaves.
+//   I5  A cancel names its target by that address, and its completion does. So no operation ends before its
+//       cancel is answered, nor while it waits in uncancelled_ or again_ for an entry.
+//   I7  A cancel that did not find its target (it runs between two tries of the kernel's own, or is just
+//       being looked at) is made again: at once a few times, then after a pause, until it has found it or
+//       the target is over. Without that a stop is lost where a socket is always ready and never has
+//       anything, as with a queue of errors that nobody reads. A file's may be where no cancel gets at it (a
+//       disk has it) and ends by itself: that is asked a few times only.
 //   I6  While operations are in flight wait() is what the worker sleeps in (idle()), and the bell
 //       is armed whenever wait() blocks without limit.
 //   P3  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
@@ -56,7 +59,9 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <limits>
 #include <new>
+#include <utility>
 
 #include "weft/base/time.hpp"
 #include "weft/io/attempt.hpp"
@@ -66,15 +71,19 @@
 namespace weft::io {
 namespace {
 
-// user_data: the address of an operation, or one of these, which no address is.
+// user_data: the address of an operation, or one of these, which are odd.
 constexpr std::uint64_t tag_bell = 1;
-constexpr std::uint64_t tag_cancel = 2;
 constexpr std::uint64_t tag_probe = 3;
-constexpr std::uint64_t tag_probe_futex = 4;
+constexpr std::uint64_t tag_probe_futex = 5;
+// With the address of its target: a cancel.
+constexpr std::uint64_t of_cancel = 2;
+static_assert(alignof(io_operation) > tag_probe_futex);
 
 constexpr std::int64_t probe_timeout_ns = 1'000'000'000;
 constexpr int probe_tries_max = 8;
 constexpr unsigned file_retries_max = 8;
+constexpr unsigned cancels_at_once = 3;    // of one operation, before the pause between them
+constexpr unsigned file_cancels_max = 16;
 constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel has no memory for a request
 constexpr std::size_t bytes_max = std::size_t{1} << 30;  // of one request
 constexpr std::uint32_t parts_max = 1024;                // of one request (UIO_MAXIOV)
@@ -230,6 +239,7 @@ submitted uring_driver::submit(io_operation& op, promise_base& waiter) noexcept 
   }
   op.moved = 0;
   op.address_size = 0;
+  op.cancels = 0;
   op.polls_first = op.code == io_code::receive_lent && !has_buffers();
   withdrawals::prepare(op);
   if (owner.arm(op, waiter) == job::arm_result::stopped) return submitted::stopped;
@@ -370,7 +380,9 @@ void uring_driver::reap() noexcept {
   ring_.reap([this](std::uint64_t tag, int res, unsigned flags) {
     if (tag == tag_bell) {
       rang(res, flags);
-    } else if (tag != tag_cancel) {  // a cancel's own answer: its target's says it all
+    } else if ((tag & of_cancel) != 0) {
+      cancel_answered(*reinterpret_cast<io_operation*>(tag & ~of_cancel), res);
+    } else {
       completed(*reinterpret_cast<io_operation*>(tag), res, flags);
     }
     return ended_ < most_;
@@ -520,25 +532,64 @@ void uring_driver::take_withdrawals() noexcept {
     for (uncancelled_ = op; op != nullptr; op = uncancelled_) {
       if (!has_room()) return;  // what is left stays as if it were in the inbox (I5)
       uncancelled_ = op->link;
-      switch (asked_.look(*op)) {
-        case withdrawals::look_result::cancel_it: {
-          // Finds nothing if the operation is in the backlog; prepare() looks there next.
-          io_uring_sqe& e = ring_.next_entry();
-          e.opcode = IORING_OP_ASYNC_CANCEL;
-          e.fd = -1;
-          e.addr = tag_of(*op);
-          e.user_data = tag_cancel;
-          break;
-        }
-        case withdrawals::look_result::end_it:
-          end_now(*op, false);
-          break;
-        case withdrawals::look_result::end_stopped:
-          end_now(*op, true);
-          break;
-      }
+      if (!end_if_over(*op)) cancel(*op);
     }
   }
+}
+
+/// Of an operation that was taken out of the inbox and has no cancel under way.
+bool uring_driver::end_if_over(io_operation& op) noexcept {
+  switch (asked_.look(op)) {
+    case withdrawals::look_result::cancel_it:
+      return false;
+    case withdrawals::look_result::end_it:
+      end_now(op, false);
+      return true;
+    case withdrawals::look_result::end_stopped:
+      end_now(op, true);
+      return true;
+  }
+  return false;
+}
+
+/// Finds nothing if the operation is in the backlog; prepare() looks there next.
+void uring_driver::cancel(io_operation& op) noexcept {
+  if (op.cancels != std::numeric_limits<std::uint8_t>::max()) ++op.cancels;
+  io_uring_sqe& e = ring_.next_entry();
+  e.opcode = IORING_OP_ASYNC_CANCEL;
+  e.fd = -1;
+  e.addr = tag_of(op);
+  e.user_data = tag_of(op) | of_cancel;
+}
+
+void uring_driver::cancel_answered(io_operation& op, int res) noexcept {
+  if (end_if_over(op)) return;
+  const bool found = res != -ENOENT && res != -EALREADY;
+  if (found || (op.code == io_code::file && op.cancels >= file_cancels_max)) {
+    asked_.answered(op);
+    return;
+  }
+  op.link = again_;
+  again_ = &op;
+}
+
+void uring_driver::cancel_again() noexcept {
+  if (again_ == nullptr) return;
+  const std::int64_t now_ns = os::monotonic_ns();
+  const bool paused = now_ns >= again_at_ns_;
+  if (paused) again_at_ns_ = now_ns + retry_ns;
+  io_operation* left = nullptr;
+  while (io_operation* const op = again_) {
+    again_ = op->link;
+    if (end_if_over(*op)) continue;
+    if ((paused || op->cancels < cancels_at_once) && has_room()) {
+      cancel(*op);
+    } else {
+      op->link = left;
+      left = op;
+    }
+  }
+  again_ = left;
 }
 
 // --- Waiting
@@ -555,6 +606,7 @@ void uring_driver::prepare() noexcept {
       fill(ring_.next_entry(), op);
     }
   }
+  cancel_again();
   if (!bell_armed_ && has_room()) arm_bell();
 }
 
@@ -573,7 +625,8 @@ unsigned uring_driver::wait(std::int64_t deadline_ns, unsigned most) noexcept {
       if (deadline_ns != never_ns) {
         timeout_ns = std::max<std::int64_t>(0, deadline_ns - os::monotonic_ns());
       }
-      const bool stuck = !bell_armed_ || !backlog_.empty() || uncancelled_ != nullptr;
+      const bool stuck =
+          !bell_armed_ || !backlog_.empty() || uncancelled_ != nullptr || again_ != nullptr;
       if (stuck && (timeout_ns < 0 || timeout_ns > retry_ns)) timeout_ns = retry_ns;
     }
     const int taken = ring_.enter(filled, block ? 1 : 0, timeout_ns);
@@ -601,8 +654,8 @@ bool uring_driver::rest() noexcept {
     const int taken = ring_.enter(ring_.unsubmitted(), 0, 0);
     if (taken != -EAGAIN && taken != -EBUSY) assert_entered(taken);
   }
-  return bell_armed_ && backlog_.empty() && uncancelled_ == nullptr && ring_.unsubmitted() == 0 &&
-         !ring_.wants_call();
+  return bell_armed_ && backlog_.empty() && uncancelled_ == nullptr && again_ == nullptr &&
+         ring_.unsubmitted() == 0 && !ring_.wants_call();
 }
 
 void uring_driver::wake() noexcept {

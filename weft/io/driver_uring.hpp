@@ -64,6 +64,10 @@ class uring_driver final : public driver {
   void prepare() noexcept;
   void have_a_thread() noexcept;
   void take_withdrawals() noexcept;
+  bool end_if_over(io_operation& op) noexcept;
+  void cancel(io_operation& op) noexcept;
+  void cancel_answered(io_operation& op, int res) noexcept;
+  void cancel_again() noexcept;
   void arm_bell() noexcept;
   void rang(int res, unsigned flags) noexcept;
   void reap() noexcept;
@@ -76,6 +80,8 @@ class uring_driver final : public driver {
   bool rang_ = false;                                             // during the wait() in progress
   intrusive_queue<io_operation, &io_operation::queued> backlog_;  // no entry was free for them
   io_operation* uncancelled_ = nullptr;  // taken from asked_, linked; not looked at yet
+  io_operation* again_ = nullptr;        // linked; their cancels did not find them
+  std::int64_t again_at_ns_ = 0;         // those that had the tries without a pause
 
   driver* host_ = nullptr;  // whose bell is rung; then there is none here
   os::fd eventfd_;          // the bell's: written by wake()

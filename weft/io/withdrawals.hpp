@@ -5,17 +5,19 @@
 //   Cost     one read-modify-write for an operation that nobody stops; two more for one that is
 //
 // Protocol
-//   op.phase, three bits that are only ever set, and what the owner does with the operation:
+//   op.phase, four bits that are only ever set, and what the owner does with the operation:
 //     asked    a stop came. By the stopper, once (job::stop withdraws an operation once).
 //     over     the kernel has answered. By the owner.
-//     seen     the owner took the operation out of the inbox. By the owner.
+//     seen     the owner took the operation out of the inbox, and no cancel that names it is in the kernel, nor
+//              to go there. By the owner.
 //     nothing  with over: it ends as stopped. By the owner.
 //   The inbox: a stack of operations, linked through op.link; pushed by stoppers, taken whole.
 //
 //   I1  An operation is pushed exactly if `asked` was set before `over`: one of the two fetch_ors
 //       comes first. So a stop that comes too late never touches the inbox.
-//   I2  An operation that is pushed, or about to be, ends only after the owner took it out (over
-//       and seen both set, whichever came second): the inbox never holds a frame that has gone.
+//   I2  An operation that is pushed, or about to be, ends only after the owner took it out and had the last
+//       answer to its cancels (over and seen both set, whichever came second): neither the inbox
+//       nor a cancel ever names a frame that has gone.
 //   I3  The stopper does not touch the operation after the push. (It could: job::stop keeps it
 //       alive until withdraw() returns. But the bell, rung next, needs the driver only.)
 //   P1  ask: push (release)  ->  take (acquire): the stopper's part of the job, and link.
@@ -23,8 +25,8 @@
 //       it; it keeps the stopper's view behind the end, as the stop slot does (job.cpp P2, P3).
 //   No stop is lost: the push is followed by a ring of the bell, and the owner looks into the inbox
 //   after it took the ring (wait()). An operation between two submissions (a partial send) is asked
-//   after `asked` before it is handed over again, so a cancel that found nothing in the kernel is
-//   not the last word.
+//   after `asked` before it is handed over again. One that is between two tries of the kernel's own is
+//   found by no cancel, which says so: then the owner cancels again, until one was seen or it is over.
 //   Rejected: cancelling from the stopper's thread (the submission queue has one owner); an inbox
 //   of allocated notes (a stop must not fail); ending at once and letting the kernel finish later
 //   (it still writes to the buffer).
@@ -77,12 +79,16 @@ class withdrawals {
   }
 
   enum class look_result : std::uint8_t { cancel_it, end_it, end_stopped };
-  /// The operation is out of the inbox: what to do with it.
+  /// The operation is out of the inbox, and no cancel of it is under way: what to do with it.
+  /// cancel_it: look() again when that was answered, unless it has found its target.
   [[nodiscard]] look_result look(io_operation& op) noexcept {
-    const std::uint32_t before = op.phase.fetch_or(seen, order::relaxed);
-    if ((before & over) == 0) return look_result::cancel_it;
-    return (before & nothing) != 0 ? look_result::end_stopped : look_result::end_it;  // I2
+    if (WEFT_MUTATE("withdrawals.look.sees_too_early", false, true)) answered(op);
+    const std::uint32_t now = op.phase.load(order::relaxed);  // all but `asked` is the owner's
+    if ((now & over) == 0) return look_result::cancel_it;
+    return (now & nothing) != 0 ? look_result::end_stopped : look_result::end_it;  // I2
   }
+  /// No more cancels: the operation ends when it is over.
+  void answered(io_operation& op) noexcept { op.phase.fetch_or(seen, order::relaxed); }
   bool empty() const noexcept { return inbox_.load(order::relaxed) == nullptr; }
 
  private:

@@ -5,6 +5,8 @@
 // inbox holds it, and nobody touches it after its job was woken.
 #include "weft/io/withdrawals.hpp"
 
+#include <utility>
+
 #include "weft/testing/model/model.hpp"
 
 namespace weft::io {
@@ -47,46 +49,58 @@ struct setting {
   atomic<int> bell{0};
   plain<int> note{0};  // written by the stopper before it asks
   bool started = false;
+  bool cancel_under_way = false;
 
-  /// As take_withdrawals(). Result: the operation is to be cancelled.
-  bool look() noexcept {
-    bool cancel = false;
+  /// As take_withdrawals(). A cancel is handed over if the operation is not over.
+  void look_into_inbox() noexcept {
     for (io_operation* o = asked.take(); o != nullptr;) {
       static_cast<void>(jobs.frame.get());
       static_cast<void>(note.get());
       io_operation* const after = o->link;
-      switch (asked.look(*o)) {
-        case withdrawals::look_result::cancel_it:
-          cancel = true;
-          break;
-        case withdrawals::look_result::end_it:
-          o->end(false);
-          break;
-        case withdrawals::look_result::end_stopped:
-          o->end(true);
-          break;
-      }
+      cancel_under_way = !end_if_over(*o);
       o = after;
     }
-    return cancel;
   }
-  /// One operation, to which the kernel answers after so many looks at the inbox, or when
-  /// cancelled.
-  void submit_and_complete(int looks) noexcept {
+  bool end_if_over(io_operation& o) noexcept {
+    switch (asked.look(o)) {
+      case withdrawals::look_result::cancel_it:
+        return false;
+      case withdrawals::look_result::end_it:
+        o.end(false);
+        return true;
+      case withdrawals::look_result::end_stopped:
+        o.end(true);
+        return true;
+    }
+    return false;
+  }
+  /// The operation, to which the kernel answers after so many looks at the inbox or when cancelled. What
+  /// the cancel answers comes before that (it found its target) or after it.
+  void submit_and_complete(model::world& model, int looks, bool found = false) noexcept {
     withdrawals::prepare(op);
     started = owner.arm(op, waiter) == job::arm_result::armed;
     if (!started) return;
-    bool cancelled = false;
-    for (int i = 0; i < looks && !cancelled; ++i) cancelled = look();
+    for (int i = 0; i < looks && !cancel_under_way; ++i) look_into_inbox();
+    const bool cancelled = cancel_under_way;
+    if (cancelled && found) {
+      static_cast<void>(jobs.frame.get());
+      asked.answered(op);
+      cancel_under_way = false;
+    }
     switch (asked.finish(op, cancelled)) {
       case withdrawals::finish_result::end_it:
+        model.check(!cancel_under_way, "it ends while a cancel names it");
         op.end(cancelled);
         return;
       case withdrawals::finish_result::wait_for_inbox:
         break;
     }
+    if (std::exchange(cancel_under_way, false)) {  // as cancel_answered(): it found nothing
+      model.check(end_if_over(op), "what is over and answered does not end");
+      return;
+    }
     while (bell.load(order::acquire) == 0) cpu_pause();  // the sleep in the ring
-    static_cast<void>(look());
+    look_into_inbox();
   }
   void check(model::world& model) {
     model.check(asked.empty(), "the inbox holds an operation that has ended");
@@ -114,7 +128,17 @@ WEFT_MODEL_TEST(withdrawals, end_once_and_never_in_the_inbox,
                              "withdrawals.push.relaxed"),
                 model::reaches("completed", "stopped", "not started")) {
   setting s;
-  model.thread("owner", [&] { s.submit_and_complete(2); });
+  model.thread("owner", [&] { s.submit_and_complete(model, 2, true); });
+  model.thread("stopper", [&] { s.owner.stop(); });
+  model.run();
+  s.check(model);
+}
+
+WEFT_MODEL_TEST(withdrawals, none_ends_before_its_cancel_is_answered,
+                model::kills("withdrawals.look.sees_too_early"),
+                model::reaches("completed", "stopped", "not started")) {
+  setting s;
+  model.thread("owner", [&] { s.submit_and_complete(model, 2); });
   model.thread("stopper", [&] { s.owner.stop(); });
   model.run();
   s.check(model);
@@ -123,7 +147,7 @@ WEFT_MODEL_TEST(withdrawals, end_once_and_never_in_the_inbox,
 WEFT_MODEL_TEST(withdrawals, completion_wins_when_the_inbox_is_looked_at_too_late,
                 model::reaches("completed", "not started"), model::never("stopped")) {
   setting s;
-  model.thread("owner", [&] { s.submit_and_complete(0); });
+  model.thread("owner", [&] { s.submit_and_complete(model, 0); });
   model.thread("stopper", [&] { s.owner.stop(); });
   model.run();
   s.check(model);
