@@ -62,7 +62,7 @@ class epoll_driver final : public driver {
   io_operation** backlog_end_ = &backlog_;
   futex_waiters futexes_;  // where there is no ring
   std::unique_ptr<uring_driver> ring_;
-  unsigned ring_entries_;              // of the one to be made; 0: there is to be none, or it was denied
+  unsigned ring_entries_;  // of the one to be made; 0: there is to be none, or it was denied
   std::int64_t ring_again_at_ns_ = 0;  // not before this, where descriptors or memory were missing
 };
 

@@ -112,7 +112,8 @@ TEST_P(driver_test, a_stop_beside_errors_that_nobody_takes_is_not_lost) {
     std::int64_t answer = unanswered;
     auto handle = jobs().spawn(receive_once, std::ref(h), std::span(byte), std::ref(answer));
     if (before_settling == 0) jobs().settle();
-    auto stopper = jobs().spawn(stop_it, std::ref(handle));  // in the same turn as the start, or later
+    auto stopper =
+        jobs().spawn(stop_it, std::ref(handle));  // in the same turn as the start, or later
     jobs().run();
     EXPECT_EQ(answer, unanswered);
   }

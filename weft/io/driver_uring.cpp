@@ -82,7 +82,7 @@ static_assert(alignof(io_operation) > tag_probe_futex);
 constexpr std::int64_t probe_timeout_ns = 1'000'000'000;
 constexpr int probe_tries_max = 8;
 constexpr unsigned file_retries_max = 8;
-constexpr unsigned cancels_at_once = 3;    // of one operation, before the pause between them
+constexpr unsigned cancels_at_once = 3;  // of one operation, before the pause between them
 constexpr unsigned file_cancels_max = 16;
 constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel has no memory for a request
 constexpr std::size_t bytes_max = std::size_t{1} << 30;  // of one request
