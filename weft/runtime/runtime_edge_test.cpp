@@ -90,7 +90,7 @@ TEST(runtime_start, all_processors_have_the_same_kind_of_driver) {
   constexpr driver best = driver::epoll, second = driver::io_uring, last = driver::poll;
   const struct {
     std::vector<driver> comes_to;
-    const char* driver;
+    const char* name;
     const char* why;
   } worlds[] = {
       {{best, best, best}, "epoll", "all is there"},
@@ -103,7 +103,7 @@ TEST(runtime_start, all_processors_have_the_same_kind_of_driver) {
   for (const auto& each : worlds) {
     few_drivers world(each.comes_to);
     const runtime rt({.workers = 3}, world);
-    EXPECT_EQ(rt.metrics().driver, each.driver);
+    EXPECT_EQ(rt.metrics().driver, each.name);
     EXPECT_EQ(rt.metrics().driver_reason, each.why);
   }
 }
