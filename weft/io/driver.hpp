@@ -210,6 +210,10 @@ class driver {
   /// the drivers of their runtime go. Threads: any.
   virtual void detach(void* state, int fd) noexcept = 0;
 
+  /// From now on the owner is one thread for ever: the first that calls wait() or submit(). Called before
+  /// those, at most once. A driver may be quicker then, and does the same.
+  virtual void stay_on_one_thread() noexcept {}
+
   /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before
   /// anything outside can complete it. Threads: the owner.
   [[nodiscard]] virtual submitted submit(io_operation& op, promise_base& waiter) noexcept = 0;

@@ -46,7 +46,7 @@
 //   host looks here (wait(0)) after it has answered its bell, so P3 holds with its bell in place of this
 //   one's. Between rest() and the host's sleep nothing is lost: a completion makes the descriptor readable
 //   until it is reaped, a withdrawal rings the bell.
-// Rejected: SINGLE_ISSUER and DEFER_TASKRUN (0-12 % faster here, but completions of a ring that is
+// Rejected: SINGLE_ISSUER and DEFER_TASKRUN but for stay_on_one_thread() (completions of a ring that is
 // handed over would never come); MSG_WAITALL for `whole` (hides an error behind the bytes before
 // it); linked time-outs (a timeout is a stop from the timer, like any other).
 #include "weft/io/driver_uring.hpp"
@@ -161,6 +161,7 @@ std::unique_ptr<uring_driver> uring_driver::try_out(unsigned entries,
     refusal = {uring_stage::memory, ENOMEM};
     return nullptr;
   }
+  made->entries_ = entries;
   if (!made->ring_.open(entries, refusal) || !made->round_trip(refusal)) return nullptr;
   return made;
 }
@@ -221,6 +222,13 @@ bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
   if (came_back == 2 && error >= 0) return true;
   refusal = {uring_stage::round_trip, error < 0 ? -error : ETIMEDOUT};
   return false;
+}
+
+void uring_driver::stay_on_one_thread() noexcept {
+  ring tied;
+  uring_refusal refused;
+  // Refused (before Linux 6.1, or no descriptor now): the one that is there does the same.
+  if (tied.open(entries_, refused, ring_ties::one_thread)) ring_.swap(tied);
 }
 
 result<io_handle> uring_driver::attach(os::fd descriptor) noexcept {

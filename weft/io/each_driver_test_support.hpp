@@ -19,12 +19,14 @@ struct kind {
   driver_kind what;
   unsigned entries = 0;  // of a ring, which automatic has beside epoll
   unsigned buffers = 0;  // that it lends
+  bool one_thread = false;
 };
 inline constexpr kind kinds[] = {{"epoll", driver_kind::epoll},
                                  {"epoll_beside_a_ring", driver_kind::automatic, 8},
                                  {"io_uring", driver_kind::io_uring, 256, 64},
                                  {"io_uring_of_8", driver_kind::io_uring, 8, 1},
                                  {"io_uring_without_buffers", driver_kind::io_uring, 256, 0},
+                                 {"io_uring_of_one_thread", driver_kind::io_uring, 256, 64, true},
                                  {"poll", driver_kind::poll}};
 
 class driver_test : public ::testing::TestWithParam<kind> {
@@ -48,6 +50,7 @@ class driver_test : public ::testing::TestWithParam<kind> {
       driver_ = uring_driver::make(GetParam().entries, refusal, GetParam().buffers);
       if (!driver_) GTEST_SKIP() << "io_uring is refused here, errno " << refusal.error;
     }
+    if (GetParam().one_thread) driver_->stay_on_one_thread();
     loop_ = std::make_unique<loop>(*driver_);
   }
   /// Nothing may be in flight; SetUp() makes another one.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "weft/base/assert.hpp"
 
@@ -18,6 +19,12 @@ namespace {
 constexpr unsigned features_needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
                                      IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_SINGLE_MMAP |
                                      IORING_FEAT_FAST_POLL;
+
+// Of Linux 6.0 and 6.1; headers may be older. R_DISABLED: who makes it is not who will use it.
+constexpr unsigned setup_single_issuer = 1U << 12;
+constexpr unsigned setup_defer_taskrun = 1U << 13;
+constexpr unsigned setup_one_thread =
+    setup_single_issuer | setup_defer_taskrun | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED;
 
 template <class T>
 T* at(void* base, unsigned offset) noexcept {
@@ -31,16 +38,18 @@ ring::~ring() {
   if (queues_ != nullptr) munmap(queues_, queues_bytes_);
 }
 
-bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
+bool ring::open(unsigned entries, uring_refusal& refusal, ring_ties ties) noexcept {
   const auto refuse = [&refusal](uring_stage stage, int error) {
     refusal.stage = stage;
     refusal.error = error;
     return false;
   };
   io_uring_params p{};
-  // No SINGLE_ISSUER, no DEFER_TASKRUN: a ring changes hands with its processor. No COOP_TASKRUN:
+  // No SINGLE_ISSUER, no DEFER_TASKRUN where a ring changes hands with its processor. No COOP_TASKRUN:
   // it measured no faster, and completions would wait for their starter's next system call.
   p.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  disabled_ = ties == ring_ties::one_thread;
+  if (disabled_) p.flags |= setup_one_thread;
   p.cq_entries = entries * 4;
   const long fd = syscall(SYS_io_uring_setup, entries, &p);
   if (fd < 0) return refuse(uring_stage::setup, errno);
@@ -83,6 +92,19 @@ bool ring::open(unsigned entries, uring_refusal& refusal) noexcept {
   return true;
 }
 
+void ring::swap(ring& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(queues_, other.queues_);
+  std::swap(queues_bytes_, other.queues_bytes_);
+  std::swap(entries_, other.entries_);
+  std::swap(entries_bytes_, other.entries_bytes_);
+  std::swap(submission_, other.submission_);
+  std::swap(completion_, other.completion_);
+  std::swap(tail_, other.tail_);
+  std::swap(disabled_, other.disabled_);
+  std::swap(headers_, other.headers_);
+}
+
 io_uring_sqe& ring::next_entry() noexcept {
   WEFT_ASSERT(has_room(), "an entry was filled in although the submission queue is full");
   io_uring_sqe& entry = entries_[tail_++ & submission_.mask];
@@ -91,6 +113,12 @@ io_uring_sqe& ring::next_entry() noexcept {
 }
 
 int ring::enter(unsigned submit, unsigned completions, std::int64_t timeout_ns) noexcept {
+  if (disabled_) {
+    disabled_ = false;
+    if (syscall(SYS_io_uring_register, fd_.get(), IORING_REGISTER_ENABLE_RINGS, nullptr, 0) != 0) {
+      return -errno;
+    }
+  }
   __atomic_store_n(submission_.tail, tail_, __ATOMIC_RELEASE);  // K1
   __kernel_timespec t{timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
   io_uring_getevents_arg argument{};

@@ -27,6 +27,10 @@ struct uring_refusal {
   int error = 0;
 };
 
+/// Whether a ring's owner may be another thread tomorrow. `one_thread`: completions are made when that thread
+/// asks for them, and the kernel spares its locks (SINGLE_ISSUER, DEFER_TASKRUN; Linux 6.1).
+enum class ring_ties : std::uint8_t { none, one_thread };
+
 class ring {
  public:
   ring() noexcept = default;
@@ -34,8 +38,11 @@ class ring {
   ring& operator=(const ring&) = delete;
   ~ring();
 
-  /// Makes it, once. Units: entries, a power of two; the completion queue has four times as many.
-  [[nodiscard]] bool open(unsigned entries, uring_refusal& refusal) noexcept;
+  /// Makes it, once. Units: entries, a power of two; the completion queue has four times as many. With
+  /// ties it belongs to the first thread that calls enter().
+  [[nodiscard]] bool open(unsigned entries, uring_refusal& refusal,
+                          ring_ties ties = ring_ties::none) noexcept;
+  void swap(ring& other) noexcept;
 
   bool has_room() const noexcept {
     return tail_ - __atomic_load_n(submission_.head, __ATOMIC_ACQUIRE) != submission_.count;  // K2
@@ -98,7 +105,8 @@ class ring {
     io_uring_cqe* cqes;
     unsigned mask;
   } completion_{};
-  unsigned tail_ = 0;  // filled up to here; the kernel is told in enter()
+  unsigned tail_ = 0;      // filled up to here; the kernel is told in enter()
+  bool disabled_ = false;  // until its thread has come
   std::unique_ptr<msghdr[]> headers_;
 };
 
