@@ -12,7 +12,7 @@
 //   a request: one read into the connection's own 512 bytes, one write; between two requests nothing else is
 //     held, so an idle connection costs about 1.1 KiB and a timer that is seldom touched
 //   against slow clients: a time for the head, for each piece of a body and of an answer, and for silence
-//     (--head, --stall, --idle); no more connections than --connections; the bounds of http::limits
+//     (--head, --stall, --idle), and a least rate for the whole body (--body-rate); no more connections than --connections; the bounds of http::limits
 // And does not: multishot accepts and receives and the kernel's buffer rings are for connections that wait
 //   without a buffer (tcp_stream::read_pooled()), and these have a small one; splice() would be for what
 //   comes from another socket.
@@ -43,6 +43,7 @@ struct settings {
   unsigned idle_seconds = 60;
   unsigned head_seconds = 10;
   unsigned stall_seconds = 30;
+  unsigned body_rate = 500;
   unsigned drain_seconds = 1;
 };
 
@@ -58,6 +59,8 @@ constexpr const char* usage =
     "  --head S       seconds from the first byte of a request to the end of its head (default: "
     "10)\n"
     "  --stall S      seconds without a byte of a body, or for 64 KiB of an answer (default: 30)\n"
+    "  --body-rate N  bytes a second that a body has to come with, after --stall seconds; 0: any\n"
+    "                 (default: 500)\n"
     "  --drain S      seconds for what is under way when it is to end (default: 1)\n";
 
 constexpr std::string_view live_page = R"(<!doctype html>
@@ -181,6 +184,7 @@ class site final : public http::handler {
     number("body_bytes_sent", s.body_bytes_sent);
     number("refused", s.refused);
     number("timed_out", s.timed_out);
+    number("bodies_too_slow", s.bodies_too_slow);
     number("handler_errors", s.handler_errors);
     number("accept_errors", s.accept_errors);
     out += "},\n\"runtime\": {";
@@ -244,16 +248,17 @@ weft::task<int> serve(const settings& chosen) {
   options.idle_time = std::chrono::seconds(chosen.idle_seconds);
   options.header_time = std::chrono::seconds(chosen.head_seconds);
   options.body_stall = options.write_stall = std::chrono::seconds(chosen.stall_seconds);
+  options.body_rate_min = chosen.body_rate;
   http::server server(pages, options);
   pages.observe(server);
   std::printf("weft: serving %s on http://%s/\n", chosen.folder.c_str(), where.to_string().c_str());
   const http::limits& limits = options.limits;
   std::printf(
-      "weft: at most %u connections; head %u s, idle %u s, stalled %u s, drain %u s;"
-      " target %zu, head %zu (%zu fields), body %llu bytes\n",
+      "weft: at most %u connections; head %u s, idle %u s, stalled %u s, body %u bytes a second,"
+      " drain %u s; target %zu, head %zu (%zu fields), body %llu bytes\n",
       chosen.connections, chosen.head_seconds, chosen.idle_seconds, chosen.stall_seconds,
-      chosen.drain_seconds, limits.url_bytes, limits.header_bytes, limits.header_fields,
-      static_cast<unsigned long long>(limits.body_bytes));
+      chosen.body_rate, chosen.drain_seconds, limits.url_bytes, limits.header_bytes,
+      limits.header_fields, static_cast<unsigned long long>(limits.body_bytes));
   std::fflush(stdout);
 
   const auto ended = co_await server.serve(*listener);
@@ -281,7 +286,8 @@ int parse(int argc, char** argv, settings& chosen) {
     }
     const bool known = name == "--dir" || name == "--address" || name == "--port" ||
                        name == "--workers" || name == "--connections" || name == "--idle" ||
-                       name == "--head" || name == "--stall" || name == "--drain";
+                       name == "--head" || name == "--stall" || name == "--body-rate" ||
+                       name == "--drain";
     if (!known) {
       std::fprintf(stderr, "serve: unknown argument '%s'\n%s", argv[i], usage);
       return 3;
@@ -302,6 +308,7 @@ int parse(int argc, char** argv, settings& chosen) {
     if (name == "--idle") good = parse_number(value, 86'400, chosen.idle_seconds);
     if (name == "--head") good = parse_number(value, 86'400, chosen.head_seconds);
     if (name == "--stall") good = parse_number(value, 86'400, chosen.stall_seconds);
+    if (name == "--body-rate") good = parse_number(value, 1'000'000'000, chosen.body_rate);
     if (name == "--drain") good = parse_number(value, 86'400, chosen.drain_seconds);
     if (!good) {
       std::fprintf(stderr, "serve: '%s' is no value for %s\n%s", value, argv[i - 1], usage);

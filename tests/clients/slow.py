@@ -23,11 +23,10 @@ ANSWER_S_MAX = 20.0      # of each; a machine that is busy with other tests may 
 END_S_MAX = 60           # until all are ended: far more than the patience
 NORMAL_EVERY_S = 0.02
 
-# Each does something often enough that only a limit on the whole, or on what it gets done, can end it. But a body: there the
-# limit is on the time without a byte, so it must be silent for longer.
+# Each does something often enough that only a limit on the whole, or on what it gets done, can end it.
 SLOWHTTPTEST = {
     "heads": ("-H", "-i", "1", "-t", "GET"),
-    "bodies": ("-B", "-i", str(PATIENCE_S + 4), "-s", "8192", "-t", "POST"),
+    "bodies": ("-B", "-i", "1", "-s", "8192", "-t", "POST"),
     "answers": ("-X", "-w", "256", "-y", "512", "-n", "1", "-z", "16", "-k", "1"),
 }
 SLOW_READS_S = 15  # the tool comes to know of its end only when it has read, slowly, what had arrived before
@@ -93,10 +92,10 @@ def check_sockets(server):
         s.sendall(b"POST /small.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
     for s in answers:
         s.sendall(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    alive = set(heads)
+    alive = set(heads + bodies)
     over = threading.Event()
 
-    def drip():  # a byte each 0.3 s is no way out of a limit on the whole head
+    def drip():  # a byte each 0.3 s is no way out of a limit on the whole head, nor on the whole body
         text = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 2000
         for i in range(len(text)):
             for s in list(alive):
@@ -138,6 +137,8 @@ def check_sockets(server):
     expect(ended == len(answers), f"{ended} of {len(answers)} who do not read are closed")
     timed_out = server.figures()["timed_out"] - before
     expect(timed_out == 9, f"the server counts {timed_out} that were too slow")
+    too_slow = server.figures()["bodies_too_slow"]
+    expect(too_slow == len(bodies), f"{too_slow} of them by the rate of their bodies")
     normal.end("nine slow clients")
     for s in heads + bodies + answers:
         s.close()

@@ -31,6 +31,7 @@
 #include "fail.hpp"
 #include "weft/base/census.hpp"
 #include "weft/base/config.hpp"
+#include "weft/http/headers.hpp"
 #include "weft/http/server.hpp"
 #include "weft/weft.hpp"
 
@@ -407,6 +408,24 @@ void serves_http_and(bool counts_the_stop) {
   auto job = rt.spawn(all);
   rt.block_on(job);
 }
+/// Text and index are two requests, and the second one may fail when the first one was granted.
+void assigns_http_headers() {
+  weft::http::headers few, many;
+  few.add("A", "1");
+  few.add("B", "2");
+  for (int i = 0; i < 50; ++i) many.add("Field", "value");
+  const auto lines = std::string(*few.lines());
+  try {
+    const counted here;
+    few = many;
+  } catch (const std::bad_alloc&) {
+    if (few.size() != 2 || few.find("B") != "2" || few.lines() != lines) {
+      std::_Exit(wrong_exception);
+    }
+    throw;
+  }
+  if (few.lines() != many.lines() || few.size() != many.size()) std::_Exit(wrong_exception);
+}
 void serves_http() { serves_http_and(false); }
 void stops_serving_http() { serves_http_and(true); }
 /// Gives the value, or throws the error.
@@ -619,6 +638,7 @@ constexpr row rows[] = {
     {"serve_poll", serves_on_poll},
     {"http", serves_http},
     {"http_stop", stops_serving_http},
+    {"http_headers", assigns_http_headers},
     {"end", ends},
 };
 

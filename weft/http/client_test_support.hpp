@@ -86,6 +86,14 @@ class test_server {
   /// What can happen without time passing has happened; or time passes. clock_kind::manual only.
   void settle() { manual_->settle(); }
   void advance(std::chrono::nanoseconds by) { manual_->advance(by); }
+  /// `from` sends, and a job that waited for it has its turn: it has read this before time passes again.
+  /// clock_kind::manual only. Result: whether there was such a turn.
+  bool read_from(raw_client& from, std::string_view bytes) {
+    settle();
+    const auto turns = rt().metrics().turns;
+    from.send(bytes);
+    return net::test::eventually([&] { return rt().metrics().turns > turns; });
+  }
   void stop_later() { job_.stop(); }
   /// Stops it and waits for its end.
   void stop();

@@ -30,12 +30,13 @@ task<> run_connection(net::tcp_stream accepted, connection_group::membership mem
     while (served.begin_idle()) {
       const auto n = co_await stream.read_some(served.first());
       if (!n || *n == 0) co_return;
-      if (!served.end_idle(*n)) co_return;
+      if (!served.end_idle(*n)) break;
       const connection::step next = served.begin();
       if (next == connection::step::idle) continue;
       const bool open = co_await served.serve(next);
       if (!open) co_return;
     }
+    co_await served.close_idle();
   } catch (const std::bad_alloc&) {
     // Its close is all that can be said without memory. Out of here it would end the process.
   }
@@ -62,12 +63,15 @@ bool connection::end_idle(std::size_t bytes) noexcept {
 
 connection::step connection::begin() {
   if (scratch_ == nullptr) scratch_ = group_.scratches().take();
+  answered_ = 0;
   return go_on();
 }
 
 connection::step connection::go_on() {
-  for (unsigned answered = 0;; ++answered) {
-    if (answered == answers_at_once) return step::turn;
+  for (;;) {
+    // Whoever answers, and however it waits: a task that is there at once, or a read of what has come
+    // already, gives nobody else a turn.
+    if (answered_ >= answers_at_once && !unread_.empty()) return step::turn;
     switch (parse()) {
       case parsed::refused:
         return step::close;
@@ -102,6 +106,7 @@ connection::step connection::go_on() {
 }
 
 std::optional<connection::step> connection::end_request() noexcept {
+  ++answered_;
   scratch_->parser.next();
   if (!keep_alive_) return step::close;
   if (scratch_->out.size() >= out_bytes_max && !write_now()) return step::flush;
@@ -114,9 +119,11 @@ task<bool> connection::serve(step next) {
       case step::idle:
         co_return true;
       case step::ended:
+        co_await close(std::as_writable_bytes(std::span(scratch_->buffer)));
         co_return false;
       case step::turn:
         co_await yield_now();
+        answered_ = 0;
         next = go_on();
         break;
       case step::close:
@@ -147,6 +154,7 @@ task<bool> connection::serve(step next) {
         }
         if (!timed_out_) co_return false;
         group_.counters().timed_out.add();
+        if (too_slow_) group_.counters().bodies_too_slow.add();
         refuse(status::request_timeout);
         next = step::close;
         break;
@@ -201,10 +209,11 @@ connection::parsed connection::parse() {
     unread_ = unread_.subspan(*used);
     if (untouched && !parser.untouched()) {
       if (!entry_.busy.load(order::relaxed) && !group_.begin_work(entry_)) return parsed::ended;
-      head_due_ = {};
+      part_due_ = {};
       continued_ = false;
     }
     if (parser.stage() == parse_stage::complete) return parsed::request;
+    if (parser.stage() == parse_stage::body && before != parse_stage::body) part_due_ = {};
     if (!unread_.empty()) {
       WEFT_ASSERT(*used != 0, "the HTTP parser took nothing although it was not done");
       if (before == parse_stage::body) continued_ = true;  // the body comes without being asked
@@ -222,15 +231,26 @@ connection::parsed connection::parse() {
   }
 }
 
+moment connection::due_for_more(moment present) noexcept {
+  const server_options& options = group_.options();
+  const bool in_body = scratch_->parser.stage() == parse_stage::body;
+  if (part_due_ == moment()) {
+    part_due_ = later(present, in_body ? options.body_stall : options.header_time);
+  }
+  too_slow_ = false;
+  if (!in_body) return part_due_;
+  const moment stalled = later(present, options.body_stall);
+  if (options.body_rate_min == 0) return stalled;
+  const std::size_t bytes = scratch_->parser.message().body.size();
+  const moment rated = later(part_due_, time_of(bytes, options.body_rate_min));
+  too_slow_ = rated < stalled;
+  return std::min(rated, stalled);
+}
+
 task<bool> connection::fill() {
   timed_out_ = false;
   if (!pause_in_time()) co_return false;
-  const moment present = now();
-  moment due = later(present, group_.options().body_stall);
-  if (scratch_->parser.stage() != parse_stage::body) {
-    if (head_due_ == moment()) head_due_ = later(present, group_.options().header_time);
-    due = head_due_;
-  }
+  const moment due = due_for_more(now());
   const auto n = co_await deadline(
       due, stream_.read_some(std::as_writable_bytes(std::span(scratch_->buffer))));
   if (!n) {
@@ -467,12 +487,17 @@ bool connection::pause_in_time() noexcept {
 task<> connection::end() {
   const bool sent = co_await flush();
   if (!sent) co_return;
+  co_await close(std::as_writable_bytes(std::span(scratch_->buffer)));
+}
+
+task<> connection::close_idle() { return close(first()); }
+
+task<> connection::close(std::span<std::byte> room) {
   const auto shut = stream_.shutdown_write();
   if (!shut) co_return;
   const moment due = later(now(), group_.options().linger);
   for (std::size_t left = group_.options().linger_bytes; left != 0;) {
-    const auto n = co_await deadline(
-        due, stream_.read_some(std::as_writable_bytes(std::span(scratch_->buffer))));
+    const auto n = co_await deadline(due, stream_.read_some(room));
     if (!n || *n == 0) co_return;
     left -= std::min(left, *n);
   }

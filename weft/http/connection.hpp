@@ -10,6 +10,9 @@
 //   and drops what the client still sends, for a while: closing with unread bytes would be a reset,
 //   and a reset takes from the client what it has not yet read. Whoever does not read in write_stall
 //   gets a reset, so that nothing of the answer stays in the kernel.
+//   So does an idle connection that finds the server draining, or its own time over when bytes come: what
+//   the kernel still has of the last answer is not taken away by a request that comes at that moment.
+//   (One that is stopped while it waits has no time for it: it is closed.)
 // Cost: two frames while it waits, and none more for what is usual: an answer that is there at once and goes
 //   into the socket at once takes a read and a write, and one look at the clock. Else there is serve()'s
 //   frame (on io_uring always: it has writes to await), the handler's own, and those of the tasks for what
@@ -70,6 +73,8 @@ class connection {
   }
   /// `bytes` have come into first(). Result: false when it is too late for them.
   [[nodiscard]] bool end_idle(std::size_t bytes) noexcept;
+  /// After either was false: the close as the client shall see it.
+  task<> close_idle();
 
   /// What is left to do, and has to wait for something or end.
   enum class step : std::uint8_t {
@@ -78,9 +83,9 @@ class connection {
     body,     // scratch_->body
     flush,    // out
     more,     // bytes are needed; out is empty
-    turn,     // others first: many requests came at once
+    turn,     // others first: many requests were answered without a pause
     close,    // out is to be sent, then the close
-    ended,    // nothing more can be done
+    ended,    // nothing more is begun: the close only
   };
   /// Does what can be done with what has come, without waiting.
   [[nodiscard]] step begin();
@@ -115,23 +120,30 @@ class connection {
   [[nodiscard]] bool write_now() noexcept;
   [[nodiscard]] bool write_kept_now(response& r) noexcept;
 
+  // Until when the client has to send something: the most that it may take for it.
+  [[nodiscard]] moment due_for_more(moment present) noexcept;
+
   task<bool> fill();  // more bytes of a request into unread_; false: none will come
   task<bool> send_body();
   task<bool> send_kept(const response& r);
   task<bool> write(std::string_view bytes);
   task<bool> flush();
   task<> end();
+  task<> close(std::span<std::byte> room);
 
   connection_group& group_;
   connection_group::entry& entry_;
   net::tcp_stream& stream_;
   std::unique_ptr<scratch> scratch_;
   std::span<const char> unread_;  // of first_ or of the scratch's buffer
-  moment head_due_{};             // of a head that has begun, once it is not the epoch
+  // When the head is due, or the body if nothing of it came; the epoch: it was not waited for yet.
+  moment part_due_{};
   stall_watch watch_;
+  unsigned answered_ = 0;   // since others had their turn
   const bool tries_;        // before it awaits a write
   bool continued_ = false;  // 100 was sent for this request
   bool timed_out_ = false;  // why fill() gave nothing
+  bool too_slow_ = false;   // the limit that ends it is body_rate_min
   bool bounds_unsent_ = false;
   bool keep_alive_ = false;  // after the answer that is made now
   std::array<char, first_bytes> first_;

@@ -34,7 +34,7 @@ class counter {
 
 class server_counters {
  public:
-  counter open, accepted, refused, timed_out, handler_errors, accept_errors;
+  counter open, accepted, refused, timed_out, bodies_too_slow, handler_errors, accept_errors;
 
   void work_begins() noexcept { add(begun); }
   void work_ends() noexcept { add(ended, 1, order::release); }  // P1
@@ -60,6 +60,7 @@ class server_counters {
     s.body_bytes_sent = sum(body_bytes);
     s.refused = refused.get();
     s.timed_out = timed_out.get();
+    s.bodies_too_slow = bodies_too_slow.get();
     s.handler_errors = handler_errors.get();
     s.accept_errors = accept_errors.get();
     return s;

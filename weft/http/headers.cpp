@@ -10,6 +10,17 @@
 
 namespace weft::http {
 
+headers& headers::operator=(const headers& other) {
+  // Text and index are two requests for memory: neither may be changed before both were granted.
+  if (!text_.holds(other.text_.size()) || !index_.holds(other.index_.size())) {
+    return *this = headers(other);
+  }
+  text_ = other.text_;
+  index_ = other.index_;
+  gaps_ = other.gaps_;
+  return *this;
+}
+
 bool headers::add(std::string_view name, std::string_view value) {
   if (!is_token(name) || !is_field_value(value)) return false;
   return append(name, trim(value));

@@ -25,6 +25,14 @@ struct field {
 
 class headers {
  public:
+  headers() noexcept = default;
+  headers(const headers&) = default;
+  headers(headers&&) noexcept = default;
+  /// All of them, or, where there is no memory for them (std::bad_alloc), no change.
+  headers& operator=(const headers& other);
+  headers& operator=(headers&&) noexcept = default;
+  ~headers() = default;
+
   /// Appends a field, also when one of that name exists. Result: false (and no change) when the
   /// name or the value is not allowed. The value is trimmed.
   bool add(std::string_view name, std::string_view value);

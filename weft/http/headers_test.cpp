@@ -94,6 +94,29 @@ TEST(http_headers, lines_are_the_fields_as_they_are_sent_or_nothing_after_a_remo
   EXPECT_EQ(fields.lines(), "");
 }
 
+TEST(http_headers, an_assignment_gives_what_the_other_has_and_nothing_else) {
+  const int sizes[] = {0, 1, 6, 7, 40};
+  for (const int from : sizes) {
+    for (const int to : sizes) {
+      headers source, target;
+      for (int i = 0; i < from; ++i) source.add("S" + std::to_string(i), std::string(30, 's'));
+      for (int i = 0; i < to; ++i) target.add("T" + std::to_string(i), std::string(30, 't'));
+      target.add("Gone", "x");
+      target.remove("Gone");
+      target = source;
+      EXPECT_EQ(target.lines(), source.lines()) << from << ' ' << to;
+      EXPECT_EQ(target.size(), static_cast<std::size_t>(from));
+      source.remove("S0");
+      target = source;
+      EXPECT_EQ(target.lines(), source.lines());
+      const headers& itself = target;
+      target = itself;
+      EXPECT_EQ(target.size(), source.size());
+      EXPECT_EQ(target.contains("S5"), from > 5);
+    }
+  }
+}
+
 // The check looks at eight bytes at a time.
 TEST(http_headers, a_control_character_is_found_wherever_it_stands) {
   for (std::size_t size = 1; size <= 40; ++size) {

@@ -32,7 +32,11 @@ struct server_options {
   // milliseconds::max() is for ever.
   /// From the first byte of a request, or of an empty line before it, to the end of its head; longer: 408.
   std::chrono::milliseconds header_time{10'000};
-  std::chrono::milliseconds body_stall{30'000};   ///< without a byte of the body; longer: 408
+  std::chrono::milliseconds body_stall{30'000};  ///< without a byte of the body; longer: 408
+  /// Bytes a second. The whole of a body may take body_stall, and a second for each so many bytes of it that
+  /// have come (what chunks are wrapped in does not count); longer: 408. 0: as long as it likes. It is no
+  /// limit on the time alone, as that would be too short for a large body or too long for a slow client.
+  std::uint64_t body_rate_min = 500;
   std::chrono::milliseconds write_stall{30'000};  ///< for each 64 KiB, of a file 256; longer: reset
   std::chrono::milliseconds idle_time{60'000};    ///< between two requests; longer: closed
   /// How long the requests of a refused client are read and dropped, so that it sees the answer: a
@@ -52,9 +56,10 @@ struct server_statistics {
   std::uint64_t requests = 0;                   ///< that reached the handler
   std::array<std::uint64_t, 5> responses = {};  ///< [0]: 1xx ... [4]: 5xx, refusals included
   std::uint64_t body_bytes_sent = 0;
-  std::uint64_t refused = 0;         ///< not well-formed, or over a limit
-  std::uint64_t timed_out = 0;       ///< header_time, body_stall and write_stall; idle_time not
-  std::uint64_t handler_errors = 0;  ///< exceptions
+  std::uint64_t refused = 0;          ///< not well-formed, or over a limit
+  std::uint64_t timed_out = 0;        ///< by all limits on time but idle_time
+  std::uint64_t bodies_too_slow = 0;  ///< of timed_out: body_rate_min
+  std::uint64_t handler_errors = 0;   ///< exceptions
   std::uint64_t accept_errors = 0;
 };
 

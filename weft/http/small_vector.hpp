@@ -3,6 +3,7 @@
 //
 // Memory: clear() keeps what was allocated; a copy allocates only what does not fit; after a move the
 //   source is empty.
+// Errors: an assignment for which there is no memory has changed nothing.
 #pragma once
 
 #include <algorithm>
@@ -23,10 +24,10 @@ class small_vector {
   small_vector(const small_vector& other) { append(other.data(), other.size_); }
   small_vector(small_vector&& other) noexcept { take(other); }
   small_vector& operator=(const small_vector& other) {
-    if (this != &other) {
-      size_ = 0;
-      append(other.data(), other.size_);
-    }
+    if (this == &other) return *this;
+    if (!holds(other.size_)) return *this = small_vector(other);
+    size_ = 0;
+    append(other.data(), other.size_);
     return *this;
   }
   small_vector& operator=(small_vector&& other) noexcept {
@@ -40,6 +41,8 @@ class small_vector {
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
   bool has_room(std::size_t count) const noexcept { return capacity_ - size_ >= count; }
+  /// Whether so many fit into what it has, instead of those that are in it now.
+  bool holds(std::size_t count) const noexcept { return capacity_ >= count; }
   /// Of what was allocated, in things; 0: nothing was.
   std::size_t allocated() const noexcept { return outside_ != nullptr ? capacity_ : 0; }
   T* begin() noexcept { return data(); }
