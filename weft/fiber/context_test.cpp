@@ -1,0 +1,411 @@
+// context: what a switch keeps, and where an exception and an unwinder stop.
+#include "weft/fiber/context.hpp"
+
+#include <execinfo.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <unwind.h>
+
+#include <array>
+#include <cfenv>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "weft/fiber/turns_test_support.hpp"
+
+extern "C" __attribute__((visibility("hidden"))) char weft_context_boot[];
+
+namespace weft {
+namespace {
+
+using fiber_test::turns;
+
+TEST(fiber_context, goes_there_and_back_and_is_over_when_its_function_returns) {
+  std::string said;
+  turns t([&](turns& self) {
+    said += 'a';
+    self.yield();
+    said += 'b';
+  });
+  EXPECT_FALSE(t.is_over());
+  EXPECT_EQ(said, "");
+  t.resume();
+  EXPECT_EQ(said, "a");
+  EXPECT_FALSE(t.is_over());
+  t.resume();
+  EXPECT_EQ(said, "ab");
+  EXPECT_TRUE(t.is_over());
+}
+
+TEST(fiber_context, function_runs_on_its_stack_aligned_as_a_call_is) {
+  const std::byte* local = nullptr;
+  std::uintptr_t aligned = 1;
+  turns t([&](turns&) {
+    alignas(16) volatile char place[16] = {};
+    // ASan may have locals elsewhere; a frame's address is on the stack always.
+    local = static_cast<const std::byte*>(__builtin_frame_address(0));
+    aligned = reinterpret_cast<std::uintptr_t>(&place) % 16;
+  });
+  t.resume();
+  EXPECT_GE(local, t.on().low());
+  EXPECT_LT(local, t.on().top());
+  EXPECT_EQ(aligned, 0u);
+}
+
+TEST(fiber_context, two_million_switches_keep_what_each_one_knows) {
+  constexpr int rounds = 1'000'000;
+  int steps = 0;
+  turns t([&](turns& self) {
+    for (int mine = 0; mine < rounds; ++mine, self.yield()) {
+      if (mine == steps) ++steps;
+    }
+  });
+  context here;
+  for (int i = 0; i < rounds; ++i) {
+    t.resume(here);
+    ASSERT_EQ(steps, i + 1);
+  }
+  t.resume(here);
+  EXPECT_TRUE(t.is_over());
+}
+
+TEST(fiber_context, contexts_switch_to_each_other_without_a_thread_between_them) {
+  std::string said;
+  turns b([&](turns& self) {
+    said += 'b';
+    self.yield();
+    said += 'd';
+  });
+  turns a([&](turns& self) {
+    said += 'a';
+    b.resume(self.self());
+    said += 'c';
+    b.resume(self.self());
+    said += 'e';
+  });
+  a.resume();
+  EXPECT_EQ(said, "abcde");
+  EXPECT_TRUE(a.is_over());
+  EXPECT_TRUE(b.is_over());
+}
+
+TEST(fiber_context, rounding_is_each_ones_own_and_begins_as_its_makers) {
+  constexpr std::array<int, 4> modes{FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+  const auto look = [](int mode) {
+    volatile double one = 1, three = 3;
+    volatile long double long_one = 1, long_three = 3;
+    const double third = one / three;
+    const long double long_third = long_one / long_three;
+    // FE_UPWARD is the only one whose third is too large, in either unit.
+    const bool up = mode == FE_UPWARD;
+    return std::fegetround() == mode && (third * 3.0L > 1.0L) == up &&
+           (mode == FE_TONEAREST || long_third != 0);
+  };
+  std::vector<std::unique_ptr<turns>> all;
+  int wrong = 0;
+  for (const int mode : modes) {
+    std::fesetround(mode);
+    all.push_back(std::make_unique<turns>([&wrong, look, mode](turns& self) {
+      for (int i = 0; i < 3; ++i, self.yield()) {
+        if (!look(mode)) ++wrong;  // also the first time: taken over from who made it
+      }
+    }));
+    std::fesetround(FE_TONEAREST);
+  }
+  for (int i = 0; i < 4; ++i) {
+    for (auto& t : all) {
+      t->resume();
+      EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+// --- exceptions -------------------------------------------------------------------------------------
+
+std::string what_is_caught() {
+  const auto now = std::current_exception();
+  if (!now) return "nothing";
+  try {
+    std::rethrow_exception(now);
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+}
+
+TEST(fiber_context, switch_in_a_catch_block_keeps_the_exception) {
+  std::vector<std::string> wrong;
+  const auto expect = [&](const std::string& name) {
+    if (what_is_caught() != name) wrong.push_back(name + ": " + what_is_caught());
+  };
+  const auto body = [&](const std::string& name) {
+    return [&, name](turns& self) {
+      for (int i = 0; i < 50; ++i) {
+        expect("nothing");
+        try {
+          throw std::runtime_error(name);
+        } catch (const std::exception&) {
+          self.yield();
+          expect(name);
+          try {
+            throw;  // of its own, though another one caught later
+          } catch (const std::exception& again) {
+            self.yield();
+            if (again.what() != name) wrong.push_back(name + " rethrown: " + again.what());
+          }
+          self.yield();
+          expect(name);
+        }
+        self.yield();
+      }
+    };
+  };
+  turns a(body("a"));
+  turns b(body("b"));
+  turns c(body("c"));
+  for (int round = 0; !c.is_over(); ++round) {
+    for (turns* t : {&a, &b, &c}) {
+      if (t == &c && round % 3 == 2 && !a.is_over()) continue;  // not in step
+      if (!t->is_over()) t->resume();
+      expect("nothing");
+    }
+  }
+  EXPECT_TRUE(a.is_over() && b.is_over());
+  EXPECT_EQ(wrong, std::vector<std::string>{});
+}
+
+TEST(fiber_context, thread_in_a_catch_block_lends_its_exception_to_nobody) {
+  std::string seen = "not run";
+  turns t([&](turns&) { seen = what_is_caught(); });
+  try {
+    throw std::runtime_error("of the thread");
+  } catch (const std::exception&) {
+    t.resume();
+    EXPECT_EQ(what_is_caught(), "of the thread");
+  }
+  EXPECT_EQ(seen, "nothing");
+}
+
+TEST(fiber_context, switch_while_unwinding_keeps_the_count_of_uncaught_exceptions) {
+  std::vector<int> counts;
+  struct switches {
+    turns& self;
+    std::vector<int>& counts;
+    ~switches() {
+      counts.push_back(std::uncaught_exceptions());
+      self.yield();
+      counts.push_back(std::uncaught_exceptions());
+      try {  // one more, on top of it
+        throw std::runtime_error("inner");
+      } catch (const std::exception&) {
+        self.yield();
+        counts.push_back(std::uncaught_exceptions());
+      }
+    }
+  };
+  const auto body = [&](turns& self) {
+    try {
+      switches s{self, counts};
+      throw std::runtime_error("outer");
+    } catch (const std::exception& e) {
+      EXPECT_STREQ(e.what(), "outer");
+      counts.push_back(std::uncaught_exceptions());
+    }
+  };
+  turns a(body);
+  turns b(body);
+  for (int i = 0; i < 3; ++i) {
+    a.resume();
+    EXPECT_EQ(std::uncaught_exceptions(), 0);
+    b.resume();
+    EXPECT_EQ(std::uncaught_exceptions(), 0);
+  }
+  ASSERT_TRUE(a.is_over() && b.is_over());
+  EXPECT_EQ(counts, (std::vector<int>{1, 1, 1, 1, 1, 0, 1, 0}));
+}
+
+TEST(fiber_context_death, exception_that_leaves_the_function_ends_the_program_with_advice) {
+  const auto leave = [] {
+    turns t([](turns&) { throw std::runtime_error("boom"); });
+    t.resume();
+  };
+  EXPECT_DEATH(leave(), "an exception leaves the function of a fiber: catch it there");
+  EXPECT_DEATH(leave(), "boom");  // std::terminate() still knows what it was
+}
+
+#if !WEFT_TSAN  // it has a check of its own against that
+TEST(fiber_context_death, thread_that_ends_in_the_middle_of_a_fiber_ends_the_program_with_advice) {
+  const auto leave = [] {
+    turns t([](turns&) { ::pthread_exit(nullptr); });
+    t.resume();
+  };
+  EXPECT_DEATH(leave(), "a thread was ended .* return from the fiber's function instead");
+}
+#endif
+
+TEST(fiber_context_death, stack_is_whole_when_an_exception_leaves_the_function) {
+  // Nothing was unwound: the destructor did not run when the program ends.
+  struct says {
+    ~says() { std::fputs("unwound first\n", stderr); }
+  };
+  const auto leave = [] {
+    std::set_terminate([] {
+      std::fputs("the end\n", stderr);
+      std::abort();
+    });
+    turns t([](turns&) {
+      says s;
+      throw std::runtime_error("boom");
+    });
+    t.resume();
+  };
+  EXPECT_DEATH(leave(), "pass it on as a std::exception_ptr\nthe end");
+}
+
+// --- threads ----------------------------------------------------------------------------------------
+
+TEST(fiber_context, goes_on_on_another_thread_with_its_exception) {
+  std::vector<std::string> caught;
+  std::vector<std::thread::id> ran_on;
+  turns t([&](turns& self) {
+    for (int i = 0; i < 100; ++i) {
+      try {
+        throw std::runtime_error(std::to_string(i));
+      } catch (const std::exception&) {
+        ran_on.push_back(std::this_thread::get_id());
+        self.yield();  // begins on one thread
+        caught.push_back(what_is_caught());
+        EXPECT_EQ(std::uncaught_exceptions(), 0);
+      }
+      self.yield();  // and ends on another one
+    }
+  });
+  for (int i = 0; i < 100; ++i) {
+    std::thread::id other;
+    const auto elsewhere = [&] {
+      other = std::this_thread::get_id();
+      t.resume();
+      EXPECT_EQ(what_is_caught(), "nothing");
+    };
+    if (i % 2 == 0) {
+      t.resume();
+      EXPECT_EQ(ran_on.back(), std::this_thread::get_id());
+      std::thread(elsewhere).join();
+    } else {
+      std::thread(elsewhere).join();
+      EXPECT_EQ(ran_on.back(), other);
+      t.resume();
+    }
+    EXPECT_EQ(what_is_caught(), "nothing");
+  }
+  t.resume();
+  EXPECT_TRUE(t.is_over());
+  ASSERT_EQ(caught.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(caught[static_cast<std::size_t>(i)], std::to_string(i));
+}
+
+TEST(fiber_context, what_a_thread_has_caught_stays_on_it_when_a_context_comes_from_another) {
+  turns t([](turns& self) {
+    try {
+      throw std::runtime_error("of the fiber");
+    } catch (const std::exception&) {
+      self.yield();
+      EXPECT_EQ(what_is_caught(), "of the fiber");
+    }
+    EXPECT_EQ(what_is_caught(), "nothing");
+  });
+  t.resume();
+  std::thread([&] {
+    try {
+      throw std::runtime_error("of the thread");
+    } catch (const std::exception&) {
+      t.resume();
+      EXPECT_EQ(what_is_caught(), "of the thread");
+    }
+  }).join();
+  EXPECT_TRUE(t.is_over());
+}
+
+TEST(fiber_context_death, switch_to_what_cannot_go_on_is_refused) {
+  const auto twice = [] {
+    turns t([](turns&) {});
+    t.resume();
+    t.resume();
+  };
+  EXPECT_DEATH(twice(), "a switch to a context that runs, or whose function has returned");
+  const auto itself = [] {
+    turns t([](turns& self) { self.resume(self.self()); });
+    t.resume();
+  };
+  EXPECT_DEATH(itself(), "a switch to a context that runs");
+}
+
+TEST(fiber_context_death, way_back_to_the_context_of_another_thread_is_refused) {
+  const auto astray = [] {
+    // The thread waits on `blocked`, so its own context was left; then another thread goes on with it.
+    context here;
+    turns back([&](turns& self) { context::switch_to(self.self(), here); });
+    turns blocked([&](turns&) { std::thread([&] { back.resume(); }).join(); });
+    blocked.resume(here);
+  };
+  EXPECT_DEATH(astray(), "a switch to the context of another thread");
+}
+
+TEST(fiber_context_death, thread_with_a_shadow_stack_is_refused_with_advice) {
+  detail::refuse_shadow_stack(0);
+  EXPECT_DEATH(detail::refuse_shadow_stack(0x7000), "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
+}
+
+// --- unwinding --------------------------------------------------------------------------------------
+
+struct frames {
+  std::vector<std::uintptr_t> at;
+  _Unwind_Reason_Code end;
+};
+frames walk() {
+  frames found;
+  found.end = _Unwind_Backtrace(
+      [](_Unwind_Context* frame, void* to) {
+        auto& list = *static_cast<std::vector<std::uintptr_t>*>(to);
+        list.push_back(_Unwind_GetIP(frame));
+        return list.size() < 1000 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+      },
+      &found.at);
+  return found;
+}
+bool in_boot(std::uintptr_t address) {
+  const auto boot = reinterpret_cast<std::uintptr_t>(weft_context_boot);
+  return address >= boot && address <= boot + 16;
+}
+
+TEST(fiber_context, unwinder_walks_to_the_entry_and_stops) {
+  frames first, second;
+  std::array<void*, 1000> traced;
+  int traced_count = 0;
+  turns t([&](turns& self) {
+    first = walk();
+    self.yield();
+    second = walk();
+    traced_count = ::backtrace(traced.data(), static_cast<int>(traced.size()));
+  });
+  t.resume();
+  std::thread([&] { t.resume(); }).join();
+  for (const frames* f : {&first, &second}) {
+    EXPECT_EQ(f->end, _URC_END_OF_STACK);
+    ASSERT_GE(f->at.size(), 3u);
+    ASSERT_LT(f->at.size(), 100u);
+    // libgcc says the outermost frame last; some say one more, at no address.
+    const auto last = f->at.back() != 0 ? f->at.back() : f->at[f->at.size() - 2];
+    EXPECT_TRUE(in_boot(last)) << std::hex << last;
+  }
+  ASSERT_GE(traced_count, 3);
+  ASSERT_LT(traced_count, 100);
+}
+
+}  // namespace
+}  // namespace weft
