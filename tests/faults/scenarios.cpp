@@ -3,12 +3,16 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "weft/weft.hpp"
 
@@ -383,6 +387,49 @@ task<> files(const world& around, book& found) {
   co_await joined(serving, "the server", found);
 }
 
+/// A tree that changes while it is watched. Folders only: calls that nobody refuses make them. What was
+/// made and is not told of is an error of next(), or among what an overflow says was lost.
+task<> watches(const world& around, book& found) {
+  const std::string top = around.folder() + "/watched" + std::to_string(::getpid());
+  const auto make = [&top](const char* name) {
+    if (::mkdir((top + name).c_str(), 0700) != 0) std::perror(name);
+  };
+  make("");
+  make("/a");
+  const fs::watch_options all_below{.recursive = true};
+  auto w = co_await fs::watch(top, all_below);
+  if (!w) {
+    found.error("watch", w.error());
+    co_return;
+  }
+  make("/a/b");
+  make("/a/b/c");
+  if (::rename((top + "/a").c_str(), (top + "/d").c_str()) != 0) std::perror("rename");
+  make("/d/e");
+  make("/end");
+  std::set<std::string> made{"b", "c", "e", "end"};
+  bool lost = false;
+  while (!made.empty() && !(lost && !made.contains("end"))) {
+    const auto event = co_await w->next();
+    if (!event) {
+      found.error("next", event.error());
+      lost = true;
+    } else if (event->kind == fs::watch_kind::overflow) {
+      break;
+    } else if (event->kind == fs::watch_kind::created) {
+      made.erase(event->path.substr(event->path.rfind('/') + 1));
+    } else if (event->kind != fs::watch_kind::renamed) {
+      found.wrong("nothing of the kind has happened to " + event->path);
+    }
+  }
+  make("/last");  // whatever it was, it goes on
+  for (bool told = false; !told;) {
+    const auto event = co_await w->next();
+    if (!event) found.error("next", event.error());
+    told = event && event->path.ends_with("/last");
+  }
+}
+
 // ---- Time, threads, words
 
 task<> timers(book& found) {
@@ -497,11 +544,15 @@ void run_files(weft::driver io, const world& around, book& found) {
   on_runtime(io, found, [&around, &found] { return files(around, found); });
 }
 
+void run_watches(weft::driver io, const world& around, book& found) {
+  on_runtime(io, found, [&around, &found] { return watches(around, found); });
+}
+
 constexpr scenario all[] = {
-    {"echo", run_job<echoes>},       {"bulk", run_job<bulk>},   {"proxy", run_job<proxy>},
-    {"timeouts", run_job<timeouts>}, {"files", run_files},      {"timers", run_job<timers>},
-    {"pool", run_job<pool>},         {"words", run_job<words>}, {"workers", run_job<workers_wake>},
-    {"guest", as_guest, true},
+    {"echo", run_job<echoes>},          {"bulk", run_job<bulk>},   {"proxy", run_job<proxy>},
+    {"timeouts", run_job<timeouts>},    {"files", run_files},      {"watch", run_watches},
+    {"timers", run_job<timers>},        {"pool", run_job<pool>},   {"words", run_job<words>},
+    {"workers", run_job<workers_wake>}, {"guest", as_guest, true},
 };
 
 }  // namespace

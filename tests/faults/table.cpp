@@ -16,6 +16,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <string>
+#include <string_view>
 
 namespace weft::faults {
 namespace {
@@ -30,6 +32,18 @@ bool of_file(const call_seen& call) {
   std::snprintf(name, sizeof name, "/proc/%d/fd/%d", static_cast<int>(call.thread),
                 static_cast<int>(call.data.args[0]));
   return ::readlink(name, target, sizeof target) > 0 && target[0] == '/';
+}
+bool of_watch(const call_seen& call) {
+  char name[64], target[32];
+  std::snprintf(name, sizeof name, "/proc/%d/fd/%d", static_cast<int>(call.thread),
+                static_cast<int>(call.data.args[0]));
+  const ssize_t n = ::readlink(name, target, sizeof target);
+  return n > 0 && std::string_view(target, static_cast<std::size_t>(n)).contains("inotify");
+}
+/// The top of what is watched. A folder below it that may not be read is left out without a word.
+bool of_watched_top(const call_seen& call) {
+  const std::string path = path_of(call, 1);
+  return path.find('/', path.find("/watched") + 1) == path.npos;
 }
 /// Fences of a process that has said that it will ask for them.
 bool is_fence(const call_seen& call) {
@@ -103,6 +117,18 @@ constexpr fault all[] = {
     FAULT(newfstatat, EACCES),
     FAULT(newfstatat, ENOMEM),
     FAULT(fcntl, ENOMEM),
+    // Watched trees
+    FAULT(inotify_init1, EMFILE),
+    FAULT(inotify_init1, ENFILE),
+    FAULT(inotify_init1, ENOMEM),
+    FAULT(inotify_add_watch, ENOSPC),
+    FAULT(inotify_add_watch, ENOMEM),
+    FAULT(inotify_add_watch, EACCES, worst::error, of_watched_top),
+    FAULT(inotify_add_watch, ENOENT, worst::error, of_watched_top),
+    FAULT(read, EINTR, worst::error, of_watch),
+    FAULT(read, EAGAIN, worst::error, of_watch),
+    FAULT(read, EIO, worst::error, of_watch),
+    FAULT(read, ENOMEM, worst::error, of_watch),
     // Waiting
     FAULT(epoll_create1, EMFILE),
     FAULT(epoll_create1, EPERM),

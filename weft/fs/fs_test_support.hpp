@@ -35,8 +35,8 @@ inline std::span<const std::byte> bytes_of(std::string_view text) {
 /// A folder that goes with this.
 class folder {
  public:
-  folder() {
-    std::string pattern = (files::temp_directory_path() / "weft_fs_XXXXXX").string();
+  explicit folder(const files::path& in = files::temp_directory_path()) {
+    std::string pattern = (in / "weft_fs_XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
   ~folder() {

@@ -36,7 +36,8 @@ enum class watch_kind : std::uint8_t {
   removed,   // or moved away to there
   modified,  // its bytes; several changes may be one event
   renamed,   // inside of what is watched: old_path to path, and all below it with it
-  gone,      // the watched thing itself was removed or moved: nothing more will be told
+  gone,  // the watched thing itself was removed or moved (after an overflow also: its path leads
+         // elsewhere): nothing more will be told
   overflow,  // events were lost: look at all of it again
 };
 

@@ -1,18 +1,18 @@
 // watch_state: what a watcher is: the events that came and were not given yet, and where its folders are.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <deque>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "weft/fs/watch.hpp"
+#include "weft/fs/watch_look.hpp"
 #include "weft/fs/watch_tree.hpp"
 #include "weft/io/driver.hpp"
-
-namespace weft::os {
-struct raw_watch_event;
-}
+#include "weft/os/fd.hpp"
+#include "weft/os/file_watch.hpp"
 
 namespace weft::fs::detail {
 
@@ -30,12 +30,11 @@ class watch_state {
 
  private:
   static constexpr int none = watch_tree::none;
-  /// An event that next() has not given yet.
-  struct told {
-    watch_event event;
-    std::uint32_t cookie = 0;  // not 0: it went away; where to, an event to come may say
-    int folder = none;         // that the name is in
-    int moved = none;          // the folder that went away
+  /// What belongs to the beginning of a move, which is in front of what was read.
+  struct rest_of_move {
+    std::size_t to = 0;     // where the other half is; 0: not read
+    int folder = none;      // that moves; none: it is not watched, or not known yet
+    bool is_whole = false;  // nothing of it is to come
   };
   /// A folder to be watched, if it is not, and to be looked through.
   struct look {
@@ -43,26 +42,37 @@ class watch_state {
     std::string name;        // none, empty: the root
     bool announces = false;  // nobody has been told of it, perhaps
     bool tells = false;      // what is in it, also if it is watched already
+    int number = none;       // and
+    os::fd folder = {};      // where it was read in part
   };
+  bool take_read(bool late);
   void take(const os::raw_watch_event& raw);
-  void take_all(const std::vector<os::raw_watch_event>& all);
   void take_new(const os::raw_watch_event& raw);
+  rest_of_move rest_of_front() const noexcept;
+  void take_move(const rest_of_move& rest);
   void lost_some();
-  told& give(watch_kind kind, int folder, const std::string& name);
-  void give_up_front();
-  bool completes_move(const os::raw_watch_event& raw);
-  void forget(const std::vector<int>& folders) noexcept;
+  watch_event& give(watch_kind kind, int folder, const std::string& name);
+
+  std::vector<folder_asked> next_looks() const;
+  std::error_code take_looks(std::vector<folder_seen>& all);
+  std::error_code take_look(look wanted, folder_seen& seen);
   task<result<void>> look_through();
+  task<> clean_up();
 
   io::io_handle handle_;
-  std::deque<told> line_;
+  std::deque<watch_event> line_;
+  // A move in front of it waits for its other half, and all behind it for that: so what is told of a folder
+  // is told when it is known whether it is in the tree, and where.
+  std::deque<os::raw_watch_event> read_;
   bool gone_ = false;  // it has been told, or is in the line
   const bool recursive_;
-  bool begun_ = false;   // watch() has ended: what a look finds is new
-  bool lost_ = false;    // events were; all is being looked at again
-  bool missed_ = false;  // events were, for want of memory; nothing has been done about it yet
+  bool begun_ = false;      // watch() has ended: what a look finds is new
+  bool lost_ = false;       // events were; all is being looked at again
+  bool missed_ = false;     // events were, for want of memory; nothing has been done about it yet
+  bool root_gone_ = false;  // which was among what was lost
   watch_tree tree_;
   std::deque<look> looks_;
+  std::vector<int> unwanted_;  // numbers that are watched, and are not in the tree
 };
 
 }  // namespace weft::fs::detail

@@ -1,6 +1,8 @@
 #include "weft/fs/watch_tree.hpp"
 
-#include <utility>
+#include <algorithm>
+
+#include "weft/base/assert.hpp"
 
 namespace weft::fs::detail {
 
@@ -19,31 +21,35 @@ void watch_tree::begin(int number, std::string path) {
   nodes_[number].round = round_;
 }
 
-/// From its parent's names, unless another one has its name by now.
-void watch_tree::unlink(int number, node& its) noexcept {
+/// From its parent's names.
+void watch_tree::unlink(int number, const node& its) noexcept {
   node* const parent = find(its.parent);
   if (parent == nullptr) return;
-  const auto at = parent->below.find(its.name);
-  if (at != parent->below.end() && at->second == number) parent->below.erase(at);
+  const auto [begin, end] = parent->below.equal_range(its.name);
+  const auto at = std::find_if(begin, end, [=](const auto& one) { return one.second == number; });
+  if (at != end) parent->below.erase(at);
 }
 
 void watch_tree::put(int number, int parent, const std::string& name) {
   if (number == root_ || !has(parent)) return;
   node& its = nodes_[number];
-  its.on_its_way = 0;
+  WEFT_ASSERT(!its.is_dropped, "a folder was put into a watched tree before it was out of it");
   its.round = round_;
-  if (is_within(parent, number)) return;
+  if (is_within(parent, number) || (its.parent == parent && its.name == name)) return;
+  std::string copy = name;
+  nodes_[parent].below.emplace(name, number);  // the last that may throw
   unlink(number, its);
   its.parent = parent;
-  its.name = name;
-  nodes_[parent].below[name] = number;
+  its.name = std::move(copy);
 }
 
-int watch_tree::child(int parent, const std::string& name) const noexcept {
+bool watch_tree::is_called(int number, int parent, const std::string& name) const noexcept {
+  const node* const its = find(number);
+  return its != nullptr && its->parent == parent && its->name == name;
+}
+bool watch_tree::knows(int parent, const std::string& name) const noexcept {
   const node* const its = find(parent);
-  if (its == nullptr) return none;
-  const auto at = its->below.find(name);
-  return at == its->below.end() ? none : at->second;
+  return its != nullptr && its->below.contains(name);
 }
 
 std::string watch_tree::path_of(int number, const std::string& name) const {
@@ -69,69 +75,73 @@ bool watch_tree::is_within(int number, int above) const noexcept {
   return false;
 }
 
-void watch_tree::leave(int number, std::uint32_t cookie) noexcept {
+void watch_tree::drop(int number) {
   node* const its = find(number);
-  if (its == nullptr) return;
-  unlink(number, *its);  // its name may be given again; its path is the old one for the moment
-  its->on_its_way = cookie;
-}
-bool watch_tree::is_on_its_way(int number, std::uint32_t cookie) const noexcept {
-  const node* const its = find(number);
-  return its != nullptr && its->on_its_way == cookie && cookie != 0;
+  if (number == root_ || its == nullptr || its->is_dropped) return;
+  dropped_.push_back(number);
+  unlink(number, *its);
+  its->parent = none;
+  its->is_dropped = true;
 }
 
-std::vector<int> watch_tree::drop(int number) {
-  std::vector<int> gone;
-  if (number == root_ || !has(number)) return gone;
-  unlink(number, nodes_[number]);
-  gone.push_back(number);
-  for (std::size_t i = 0; i < gone.size(); ++i) {
-    const auto at = nodes_.find(gone[i]);
-    for (const auto& [name, below] : at->second.below) gone.push_back(below);
-    nodes_.erase(at);
+bool watch_tree::reap(std::size_t steps, std::vector<int>& numbers) {
+  for (; steps != 0 && !dropped_.empty(); --steps) {
+    const int number = dropped_.back();
+    node& its = *find(number);
+    if (its.below.empty()) {
+      numbers.push_back(number);
+      dropped_.pop_back();
+      nodes_.erase(number);
+    } else {
+      drop(its.below.begin()->second);  // which takes it from there
+    }
   }
-  return gone;
+  return dropped_.empty();
 }
 
 bool watch_tree::saw(int number, const std::string& name) {
-  node* const its = find(number);
-  if (its == nullptr) return false;
-  with_seen_.insert(number);
-  return its->seen.insert(name).second;
+  return find(number) != nullptr && seen_.emplace(number, name).second;
 }
 bool watch_tree::was_seen(int number, const std::string& name) {
-  node* const its = find(number);
-  return its != nullptr && its->seen.erase(name) != 0;
+  const auto at = seen_.find(less_seen::view(number, name));
+  if (at == seen_.end()) return false;
+  seen_.erase(at);
+  return true;
 }
-void watch_tree::forget_seen() noexcept {
-  for (const int number : with_seen_) {
-    if (node* const its = find(number)) its->seen.clear();
-  }
-  with_seen_.clear();
+bool watch_tree::forget_seen(std::size_t steps) noexcept {
+  for (; steps != 0 && !seen_.empty(); --steps) seen_.erase(seen_.begin());
+  return seen_.empty();
 }
 
+void watch_tree::begin_round() noexcept {
+  ++round_;
+  if (node* const root = find(root_)) root->round = round_;
+}
 void watch_tree::confirm(int number) noexcept {
-  node* const its = find(number);
+  if (node* const its = find(number)) its->round = its->kept = round_;
+}
+void watch_tree::confirm(int parent, const std::string& name) noexcept {
+  const node* const its = find(parent);
   if (its == nullptr) return;
-  its->round = round_;
-  for (const auto& [name, below] : its->below) confirm(below);
+  const auto [begin, end] = its->below.equal_range(name);
+  for (auto at = begin; at != end; ++at) confirm(at->second);
 }
 
-std::vector<int> watch_tree::end_round() {
-  std::vector<int> old, gone;
-  for (const auto& [number, its] : nodes_) {
-    if (its.round != round_ && number != root_) old.push_back(number);
+/// Confirmed, or below what was confirmed with all below it.
+bool watch_tree::stays(const node& its) const noexcept {
+  const node* at = &its;
+  while (at != nullptr && at->round != round_) at = find(at->parent);
+  return at != nullptr && (at == &its || at->kept == round_);
+}
+
+bool watch_tree::end_round(std::size_t& at, std::size_t steps) {
+  for (; at < nodes_.bucket_count(); ++at, --steps) {
+    if (steps == 0) return false;
+    for (auto one = nodes_.begin(at); one != nodes_.end(at); ++one) {
+      if (!stays(one->second)) drop(one->first);
+    }
   }
-  gone.reserve(old.size());
-  for (const int number : old) {
-    node* const its = find(number);
-    if (its == nullptr) continue;
-    unlink(number, *its);
-    // What is below it and was confirmed has been put elsewhere; the rest is in `old`, too.
-    nodes_.erase(number);
-    gone.push_back(number);
-  }
-  return gone;
+  return true;
 }
 
 }  // namespace weft::fs::detail

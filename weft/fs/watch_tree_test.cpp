@@ -15,41 +15,15 @@
 #include "weft/base/config.hpp"
 #include "weft/fs/fs_test_support.hpp"
 #include "weft/fs/watch.hpp"
-#include "weft/fs/watch_tree.hpp"
+#include "weft/fs/watch_test_support.hpp"
 #include "weft/together/timeout.hpp"
 
 namespace weft::fs {
 namespace {
 
 namespace files = std::filesystem;
-using detail::watch_tree;
 
-class watching_trees : public test::on_each_driver {
- protected:
-  /// All until `last` was made; the names are those below the tree.
-  task<> until_made(watcher& w, std::string last, std::vector<watch_event>& seen) {
-    last = here_.at(last);
-    for (;;) {
-      auto e = co_await w.next();
-      WEFT_REQUIRE(e);
-      seen.push_back(*std::move(e));
-      if (seen.back().kind == watch_kind::created && seen.back().path == last) co_return;
-    }
-  }
-  /// More than one read takes: what comes before is dealt with before what comes behind is known.
-  void fill_a_read() const {
-    for (int i = 0; i < 400; ++i) {
-      here_.put("fill", "");
-      files::remove(here_.at("fill"));
-    }
-  }
-  std::size_t count(const std::vector<watch_event>& seen, watch_kind kind,
-                    const std::string& name) const {
-    std::size_t n = 0;
-    for (const auto& e : seen) n += e.kind == kind && e.path == here_.at(name);
-    return n;
-  }
-};
+class watching_trees : public test::watched_tree {};
 
 TEST_P(watching_trees, what_happens_below_is_told_with_its_path) {
   files::create_directories(here_.at("a/b/c"));
@@ -426,74 +400,6 @@ TEST_P(watching_trees, its_own_end_is_told_and_a_folders_is_not_its_own) {
 }
 
 INSTANTIATE_TEST_SUITE_P(drivers, watching_trees, test::all_drivers, test::driver_name);
-
-// --- Which number is where
-
-TEST(watch_tree, a_path_follows_the_folders_above_it) {
-  watch_tree t;
-  t.begin(1, "top");
-  t.put(2, 1, "a");
-  t.put(3, 2, "b");
-  t.put(4, 1, "c");
-  EXPECT_EQ(t.path_of(3, "f"), "top/a/b/f");
-  EXPECT_EQ(t.path_of(1, ""), "top");
-  t.put(2, 4, "z");
-  EXPECT_EQ(t.path_of(3, "f"), "top/c/z/b/f");
-  EXPECT_EQ(t.child(1, "a"), watch_tree::none);
-  EXPECT_EQ(t.child(4, "z"), 2);
-  EXPECT_TRUE(t.is_within(3, 4));
-  EXPECT_EQ(t.drop(4).size(), 3u);
-  EXPECT_FALSE(t.has(3));
-  EXPECT_TRUE(t.drop(1).empty()) << "the root stays";
-}
-
-TEST(watch_tree, none_is_put_into_itself) {
-  watch_tree t;
-  t.begin(1, "/");
-  t.put(2, 1, "a");
-  t.put(3, 2, "b");
-  t.put(2, 3, "a");
-  EXPECT_EQ(t.path_of(3, ""), "/a/b");
-  EXPECT_EQ(t.path_of(2, ""), "/a");
-}
-
-TEST(watch_tree, one_on_its_way_has_its_old_path_and_leaves_its_name_free) {
-  watch_tree t;
-  t.begin(1, "top");
-  t.put(2, 1, "a");
-  t.leave(2, 7);
-  EXPECT_TRUE(t.is_on_its_way(2, 7));
-  EXPECT_EQ(t.path_of(2, ""), "top/a");
-  t.put(3, 1, "a");
-  EXPECT_EQ(t.drop(2).size(), 1u);
-  EXPECT_EQ(t.child(1, "a"), 3);
-}
-
-TEST(watch_tree, a_round_keeps_what_was_seen_in_it) {
-  watch_tree t;
-  t.begin(1, "top");
-  t.put(2, 1, "a");
-  t.put(3, 2, "b");
-  t.put(4, 2, "c");
-  t.begin_round();
-  t.put(3, 1, "b");
-  EXPECT_EQ(t.end_round().size(), 2u);
-  EXPECT_EQ(t.path_of(3, ""), "top/b");
-  EXPECT_FALSE(t.has(2) || t.has(4));
-}
-
-TEST(watch_tree, a_round_keeps_what_could_not_be_seen_in_it) {
-  watch_tree t;
-  t.begin(1, "top");
-  t.put(2, 1, "a");
-  t.put(3, 2, "b");
-  t.put(4, 1, "c");
-  t.begin_round();
-  t.confirm(2);
-  t.confirm(watch_tree::none);
-  EXPECT_EQ(t.end_round(), std::vector{4});
-  EXPECT_EQ(t.path_of(3, ""), "top/a/b");
-}
 
 }  // namespace
 }  // namespace weft::fs
