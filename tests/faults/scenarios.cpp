@@ -62,8 +62,8 @@ world::world() {
   std::string name = (std::filesystem::temp_directory_path() / "weft_faults_XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) return;
   folder_ = name;
-  // For a scenario that is nobody's.
-  std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+  // For a scenario that is run as another user.
+  std::filesystem::permissions(folder_, std::filesystem::perms::all);
   std::ofstream(folder_ + "/large.txt") << file_content();
   std::ofstream(folder_ + "/small.txt") << "small";
 }
