@@ -12,7 +12,8 @@
 //   a request: one read into the connection's own 512 bytes, one write; between two requests nothing else is
 //     held, so an idle connection costs about 1.1 KiB and a timer that is seldom touched
 //   against slow clients: a time for the head, for each piece of a body and of an answer, and for silence
-//     (--head, --stall, --idle), and a least rate for the whole body (--body-rate); no more connections than --connections; the bounds of http::limits
+//     (--head, --stall, --idle), and a least rate for the whole body (--body-rate); no more connections than
+//     --connections; the bounds of http::limits
 // And does not: multishot accepts and receives and the kernel's buffer rings are for connections that wait
 //   without a buffer (tcp_stream::read_pooled()), and these have a small one; splice() would be for what
 //   comes from another socket.

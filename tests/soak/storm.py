@@ -51,7 +51,8 @@ class Server:
         if kind == "echo":
             self.program = programs.start(a.bin / "soak_server", driver=a.driver)
         else:
-            self.program = programs.start(a.bin / "example_serve", "--port", "0", "--dir", folder, "--idle", "3600",
+            self.program = programs.start(a.bin / "example_serve", "--port", "0", "--dir", folder, "--idle",
+                                          int(a.seconds) + 3600,
                                           driver=a.driver)
         found = re.search(r'"port": (\d+)|:(\d+)/', self.program.first)
         if not found:

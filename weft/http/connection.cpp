@@ -63,7 +63,6 @@ bool connection::end_idle(std::size_t bytes) noexcept {
 
 connection::step connection::begin() {
   if (scratch_ == nullptr) scratch_ = group_.scratches().take();
-  answered_ = 0;
   return go_on();
 }
 
@@ -81,6 +80,7 @@ connection::step connection::go_on() {
         if (!write_now()) return step::flush;
         // Not after an empty line: how many of them have come is to be remembered, and not for long.
         if (!scratch_->parser.untouched()) return step::more;
+        if (answered_ >= answers_at_once) return step::turn;  // the next read may be there, too
         group_.scratches().give(std::move(scratch_));
         return step::idle;
       case parsed::request:

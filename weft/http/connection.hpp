@@ -10,9 +10,10 @@
 //   and drops what the client still sends, for a while: closing with unread bytes would be a reset,
 //   and a reset takes from the client what it has not yet read. Whoever does not read in write_stall
 //   gets a reset, so that nothing of the answer stays in the kernel.
-//   So does an idle connection that finds the server draining, or its own time over when bytes come: what
-//   the kernel still has of the last answer is not taken away by a request that comes at that moment.
-//   (One that is stopped while it waits has no time for it: it is closed.)
+//   So does an idle connection that finds the server draining when bytes come: what the kernel still has of the
+//   last answer is not taken away by a request that comes at that moment. (One that is stopped while it
+//   waits has no time for it, and one whose time is over is shut down both ways: what comes after that is
+//   answered with a reset, by the kernel.)
 // Cost: two frames while it waits, and none more for what is usual: an answer that is there at once and goes
 //   into the socket at once takes a read and a write, and one look at the clock. Else there is serve()'s
 //   frame (on io_uring always: it has writes to await), the handler's own, and those of the tasks for what

@@ -71,7 +71,8 @@ void buffer_ring::give_back(std::byte* buffer) noexcept {
 void buffer_ring::end(int ring) noexcept {
   io_uring_buf_reg what{};
   what.bgid = group;
-  // Not needed, for it goes with the ring; but the kernel ends that some time after the close.
+  // Not needed, for it goes with the ring; but the kernel ends that some time after the close. (A ring that
+  // is its thread's refuses it, as that thread has ended: then the pages stay pinned for that time.)
   static_cast<void>(syscall(SYS_io_uring_register, ring, IORING_UNREGISTER_PBUF_RING, &what, 1));
   bool last = false;
   {

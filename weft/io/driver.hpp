@@ -210,8 +210,8 @@ class driver {
   /// the drivers of their runtime go. Threads: any.
   virtual void detach(void* state, int fd) noexcept = 0;
 
-  /// From now on the owner is one thread for ever: the first that calls wait() or submit(). Called before
-  /// those, at most once. A driver may be quicker then, and does the same.
+  /// The calling thread is the owner for ever, and submits and waits for the first time after this. At
+  /// most once. A driver may be quicker then, and does the same.
   virtual void stay_on_one_thread() noexcept {}
 
   /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before
@@ -247,7 +247,8 @@ class driver {
   /// said yes after the last submit() and wait(). -1: this driver has none.
   virtual int descriptor() const noexcept { return -1; }
   /// Hands over to the kernel what is not there yet, and completes nothing. False: something is
-  /// left that descriptor() would not tell of; call wait(0) and come again. Threads: the owner.
+  /// left that descriptor() would not tell of; call wait(0) and come again. (At once, or no later than in a
+  /// millisecond: a file that a stop cannot reach is asked again so often.) Threads: the owner.
   [[nodiscard]] virtual bool rest() noexcept { return false; }
 
  protected:

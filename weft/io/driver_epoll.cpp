@@ -359,6 +359,7 @@ uring_driver* epoll_driver::ring() noexcept {
     case ENOMEM:
     case ENOSPC:
     case EAGAIN:
+    case EBUSY:
       ring_again_at_ns_ = os::monotonic_ns() + ring_pause_ns;
       break;
     default:

@@ -473,6 +473,60 @@ TEST_F(driver_beside_test, a_look_that_can_find_nothing_asks_epoll_nothing) {
   });
 }
 
+TEST_F(driver_beside_test, memory_that_is_missing_now_is_no_refusal_for_ever) {
+  expect_in_child([] {
+    if (!deny({__NR_io_uring_enter}, EAGAIN)) return cannot_filter;
+    uring_refusal refusal;
+    if (uring_driver::works(refusal)) return 2;
+    return refusal.stage == uring_stage::round_trip && refusal.error == EAGAIN ? 0 : 3;
+  });
+}
+
+// --- A ring that stays on one thread
+
+TEST_F(driver_beside_test, where_no_other_ring_can_be_had_the_one_there_is_stays) {
+  for (const unsigned error : {EINVAL, EMFILE}) {
+    expect_in_child([error] {
+      uring_refusal refusal;
+      auto d = uring_driver::make(few_entries, refusal);
+      loop jobs(*d);
+      if (!deny({__NR_io_uring_setup, __NR_io_uring_register}, error)) return cannot_filter;
+      d->stay_on_one_thread();
+      socket_pair p = connected_pair();
+      io_handle h = std::move(*d->attach(std::move(p.ours)));
+      char bytes[4];
+      std::int64_t answer = unanswered;
+      auto handle = jobs.spawn(receive_once, std::ref(h), std::span(bytes), std::ref(answer));
+      jobs.settle();
+      put(p.theirs, "abc");
+      jobs.run();
+      return answer == 3 ? 0 : 2;
+    });
+  }
+}
+
+TEST_F(driver_beside_test, its_ring_lets_no_other_thread_in) {
+  uring_refusal refusal;
+  auto d = uring_driver::make(few_entries, refusal);
+  ASSERT_TRUE(d);
+  const auto error_of_another = [&d] {
+    int error = 0;
+    std::thread([&] {
+      errno = 0;
+      static_cast<void>(::syscall(__NR_io_uring_enter, d->descriptor(), 0, 0,
+                                  IORING_ENTER_GETEVENTS, nullptr, 0));
+      error = errno;
+    }).join();
+    return error;
+  };
+  EXPECT_EQ(error_of_another(), 0);
+  d->stay_on_one_thread();
+  if (ring tied; !tied.open(few_entries, refusal, ring_ties::one_thread)) {
+    GTEST_SKIP() << "this kernel has no such rings, errno " << refusal.error;
+  }
+  EXPECT_EQ(error_of_another(), EEXIST);
+}
+
 TEST_F(driver_beside_test, where_the_ring_is_refused_later_the_pool_has_the_files) {
   for (const unsigned call : {__NR_io_uring_setup, __NR_io_uring_enter, __NR_epoll_ctl}) {
     expect_in_child([call] {

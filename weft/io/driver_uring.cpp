@@ -14,10 +14,11 @@
 //   I5  A cancel names its target by that address, and its completion does. So no operation ends before its
 //       cancel is answered, nor while it waits in uncancelled_ or again_ for an entry.
 //   I7  A cancel that did not find its target (it runs between two tries of the kernel's own, or is just
-//       being looked at) is made again: at once a few times, then after a pause, until it has found it or
-//       the target is over. Without that a stop is lost where a socket is always ready and never has
-//       anything, as with a queue of errors that nobody reads. A file's may be where no cancel gets at it (a
-//       disk has it) and ends by itself: that is asked a few times only.
+//       being looked at) is made again: at once a few times, then after a pause, until the target is over.
+//       So is one that found it, after the pause: before Linux 6.10 another thread may have been about to
+//       try again. Without that a stop is lost where a socket is always ready and never has anything, as
+//       with a queue of errors that nobody reads. A file's may be where no cancel gets at it (a disk has it)
+//       and ends by itself: that is asked a few times only.
 //   I6  While operations are in flight wait() is what the worker sleeps in (idle()), and the bell
 //       is armed whenever wait() blocks without limit.
 //   P3  the bell: wake() sets rung_ (acq_rel) -> wait() clears it (acq_rel): what the waker did
@@ -82,8 +83,8 @@ static_assert(alignof(io_operation) > tag_probe_futex);
 constexpr std::int64_t probe_timeout_ns = 1'000'000'000;
 constexpr int probe_tries_max = 8;
 constexpr unsigned file_retries_max = 8;
-constexpr unsigned cancels_at_once = 3;  // of one operation, before the pause between them
-constexpr unsigned file_cancels_max = 16;
+constexpr std::uint8_t cancels_at_once = 3;  // of one operation, before the pause between them
+constexpr std::uint8_t file_cancels_max = 16;
 constexpr std::int64_t retry_ns = 1'000'000;  // when the kernel has no memory for a request
 constexpr std::size_t bytes_max = std::size_t{1} << 30;  // of one request
 constexpr std::uint32_t parts_max = 1024;                // of one request (UIO_MAXIOV)
@@ -152,8 +153,8 @@ std::size_t total_of(const io_operation& op) noexcept {
 
 }  // namespace
 
-std::unique_ptr<uring_driver> uring_driver::try_out(unsigned entries,
-                                                    uring_refusal& refusal) noexcept {
+std::unique_ptr<uring_driver> uring_driver::try_out(unsigned entries, uring_refusal& refusal,
+                                                    ring_ties ties) noexcept {
   std::unique_ptr<uring_driver> made;
   try {
     made.reset(new uring_driver);
@@ -162,7 +163,7 @@ std::unique_ptr<uring_driver> uring_driver::try_out(unsigned entries,
     return nullptr;
   }
   made->entries_ = entries;
-  if (!made->ring_.open(entries, refusal) || !made->round_trip(refusal)) return nullptr;
+  if (!made->ring_.open(entries, refusal, ties) || !made->round_trip(refusal)) return nullptr;
   return made;
 }
 
@@ -203,10 +204,12 @@ bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
   fill_futex_wait(wait, &word, 0, futex_scope::process_private);
   wait.user_data = tag_probe_futex;
   int error = 0;
+  int not_now = 0;
   unsigned came_back = 0;
   for (int tries = 0; came_back < 2 && tries < probe_tries_max; ++tries) {
     error = ring_.enter(ring_.unsubmitted(), 2 - came_back, probe_timeout_ns);
     // A signal, or no memory for a request at this moment, is no answer.
+    if (error == -EAGAIN || error == -EBUSY) not_now = -error;
     if (error == -EINTR || error == -EAGAIN || error == -EBUSY) error = 0;
     ring_.reap([&](std::uint64_t tag, int res, unsigned) {
       ++came_back;
@@ -220,15 +223,15 @@ bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
     if (error < 0) break;
   }
   if (came_back == 2 && error >= 0) return true;
-  refusal = {uring_stage::round_trip, error < 0 ? -error : ETIMEDOUT};
+  if (error == 0) error = not_now != 0 ? -not_now : -ETIMEDOUT;
+  refusal = {uring_stage::round_trip, -error};
   return false;
 }
 
 void uring_driver::stay_on_one_thread() noexcept {
-  ring tied;
   uring_refusal refused;
   // Refused (before Linux 6.1, or no descriptor now): the one that is there does the same.
-  if (tied.open(entries_, refused, ring_ties::one_thread)) ring_.swap(tied);
+  if (const auto tied = try_out(entries_, refused, ring_ties::one_thread)) ring_.swap(tied->ring_);
 }
 
 result<io_handle> uring_driver::attach(os::fd descriptor) noexcept {
@@ -572,11 +575,11 @@ void uring_driver::cancel(io_operation& op) noexcept {
 
 void uring_driver::cancel_answered(io_operation& op, int res) noexcept {
   if (end_if_over(op)) return;
-  const bool found = res != -ENOENT && res != -EALREADY;
-  if (found || (op.code == io_code::file && op.cancels >= file_cancels_max)) {
+  if (op.code == io_code::file && op.cancels >= file_cancels_max) {
     asked_.answered(op);
     return;
   }
+  if (res != -ENOENT && res != -EALREADY) op.cancels = std::max(op.cancels, cancels_at_once);
   op.link = again_;
   again_ = &op;
 }

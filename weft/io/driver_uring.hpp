@@ -52,7 +52,8 @@ class uring_driver final : public driver {
 
  private:
   uring_driver() = default;  // throws std::bad_alloc
-  static std::unique_ptr<uring_driver> try_out(unsigned entries, uring_refusal& refusal) noexcept;
+  static std::unique_ptr<uring_driver> try_out(unsigned entries, uring_refusal& refusal,
+                                               ring_ties ties = ring_ties::none) noexcept;
   bool round_trip(uring_refusal& refusal) noexcept;
   bool has_room() noexcept;
   void issue(io_operation& op) noexcept;
@@ -83,7 +84,7 @@ class uring_driver final : public driver {
   bool rang_ = false;                                             // during the wait() in progress
   intrusive_queue<io_operation, &io_operation::queued> backlog_;  // no entry was free for them
   io_operation* uncancelled_ = nullptr;  // taken from asked_, linked; not looked at yet
-  io_operation* again_ = nullptr;        // linked; their cancels did not find them
+  io_operation* again_ = nullptr;        // linked; cancelled, and not over yet
   std::int64_t again_at_ns_ = 0;         // those that had the tries without a pause
 
   driver* host_ = nullptr;  // whose bell is rung; then there is none here

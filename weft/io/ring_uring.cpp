@@ -20,11 +20,11 @@ constexpr unsigned features_needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
                                      IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_SINGLE_MMAP |
                                      IORING_FEAT_FAST_POLL;
 
-// Of Linux 6.0 and 6.1; headers may be older. R_DISABLED: who makes it is not who will use it.
+// Of Linux 6.0 and 6.1; headers may be older.
 constexpr unsigned setup_single_issuer = 1U << 12;
 constexpr unsigned setup_defer_taskrun = 1U << 13;
 constexpr unsigned setup_one_thread =
-    setup_single_issuer | setup_defer_taskrun | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED;
+    setup_single_issuer | setup_defer_taskrun | IORING_SETUP_TASKRUN_FLAG;
 
 template <class T>
 T* at(void* base, unsigned offset) noexcept {
@@ -48,8 +48,7 @@ bool ring::open(unsigned entries, uring_refusal& refusal, ring_ties ties) noexce
   // No SINGLE_ISSUER, no DEFER_TASKRUN where a ring changes hands with its processor. No COOP_TASKRUN:
   // it measured no faster, and completions would wait for their starter's next system call.
   p.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-  disabled_ = ties == ring_ties::one_thread;
-  if (disabled_) p.flags |= setup_one_thread;
+  if (ties == ring_ties::one_thread) p.flags |= setup_one_thread;
   p.cq_entries = entries * 4;
   const long fd = syscall(SYS_io_uring_setup, entries, &p);
   if (fd < 0) return refuse(uring_stage::setup, errno);
@@ -101,7 +100,6 @@ void ring::swap(ring& other) noexcept {
   std::swap(submission_, other.submission_);
   std::swap(completion_, other.completion_);
   std::swap(tail_, other.tail_);
-  std::swap(disabled_, other.disabled_);
   std::swap(headers_, other.headers_);
 }
 
@@ -113,12 +111,6 @@ io_uring_sqe& ring::next_entry() noexcept {
 }
 
 int ring::enter(unsigned submit, unsigned completions, std::int64_t timeout_ns) noexcept {
-  if (disabled_) {
-    disabled_ = false;
-    if (syscall(SYS_io_uring_register, fd_.get(), IORING_REGISTER_ENABLE_RINGS, nullptr, 0) != 0) {
-      return -errno;
-    }
-  }
   __atomic_store_n(submission_.tail, tail_, __ATOMIC_RELEASE);  // K1
   __kernel_timespec t{timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
   io_uring_getevents_arg argument{};

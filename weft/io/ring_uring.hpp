@@ -39,7 +39,7 @@ class ring {
   ~ring();
 
   /// Makes it, once. Units: entries, a power of two; the completion queue has four times as many. With
-  /// ties it belongs to the first thread that calls enter().
+  /// ties it is the calling thread's.
   [[nodiscard]] bool open(unsigned entries, uring_refusal& refusal,
                           ring_ties ties = ring_ties::none) noexcept;
   void swap(ring& other) noexcept;
@@ -105,8 +105,7 @@ class ring {
     io_uring_cqe* cqes;
     unsigned mask;
   } completion_{};
-  unsigned tail_ = 0;      // filled up to here; the kernel is told in enter()
-  bool disabled_ = false;  // until its thread has come
+  unsigned tail_ = 0;  // filled up to here; the kernel is told in enter()
   std::unique_ptr<msghdr[]> headers_;
 };
 

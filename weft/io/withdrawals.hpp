@@ -26,7 +26,7 @@
 //   No stop is lost: the push is followed by a ring of the bell, and the owner looks into the inbox
 //   after it took the ring (wait()). An operation between two submissions (a partial send) is asked
 //   after `asked` before it is handed over again. One that is between two tries of the kernel's own is
-//   found by no cancel, which says so: then the owner cancels again, until one was seen or it is over.
+//   found by no cancel, which says so: then the owner cancels again, until it is over.
 //   Rejected: cancelling from the stopper's thread (the submission queue has one owner); an inbox
 //   of allocated notes (a stop must not fail); ending at once and letting the kernel finish later
 //   (it still writes to the buffer).

@@ -104,9 +104,6 @@ runtime_core::runtime_core(runtime_options options, environment& env)
   const unsigned count = participants_.workers();
   rng seeds(env_.seed());
   auto drivers = make_drivers(env_, options_.io, count, driver_reason_);
-  if (per_core_ && !driven_) {  // else processors change hands
-    for (auto& each : drivers) each->stay_on_one_thread();
-  }
   for (unsigned i = 0; i < count; ++i) {
     processors_.push_back(
         std::make_unique<processor>(i, seeds.next(), std::move(drivers[i]), asymmetric_));

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -176,6 +178,45 @@ TEST(runtime_start_death_test, a_refused_thread_is_an_exception_and_ends_the_thr
   EXPECT_EXIT(too_many(), ::testing::ExitedWithCode(0), "refused: .*thread");
 }
 #endif
+
+/// Notes on which threads it was told that it stays.
+class told_to_stay final : public fake_driver {
+ public:
+  struct notes {
+    std::mutex lock;
+    std::vector<std::thread::id> threads;
+  };
+  explicit told_to_stay(notes& to) noexcept : fake_driver("stays"), notes_(to) {}
+  void stay_on_one_thread() noexcept override {
+    const std::lock_guard held(notes_.lock);
+    notes_.threads.push_back(std::this_thread::get_id());
+  }
+
+ private:
+  notes& notes_;
+};
+class drivers_told_to_stay final : public other_drivers {
+ public:
+  told_to_stay::notes told;
+  result<std::unique_ptr<io::driver>> make_driver(driver, std::string_view* why) noexcept override {
+    *why = "as told";
+    return std::make_unique<told_to_stay>(told);
+  }
+};
+
+TEST(runtime_start, a_driver_stays_on_its_workers_thread_with_per_core_and_else_changes_hands) {
+  for (const auto mode : {scheduling::work_stealing, scheduling::per_core}) {
+    drivers_told_to_stay world;
+    {
+      const runtime rt({.workers = 3, .mode = mode}, world);
+    }
+    std::vector<std::thread::id> threads = std::move(world.told.threads);
+    std::sort(threads.begin(), threads.end());
+    threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
+    EXPECT_EQ(threads.size(), mode == scheduling::per_core ? 3u : 0u);
+    for (const auto& each : threads) EXPECT_NE(each, std::this_thread::get_id());
+  }
+}
 
 /// A driver in whose wake() a foreign thread stays for a while, after the worker has been woken.
 class slow_to_wake final : public fake_driver {

@@ -81,6 +81,7 @@ void worker::thread_main(void* self) {
   this_thread_state().port = me;
   os::set_timer_slack(timer_slack_ns);
   me->core_.placement_.settle(me->processor_->index);
+  if (me->core_.per_core_) me->processor_->io->stay_on_one_thread();  // else it may change hands
   me->loop();
   this_thread_state().port = nullptr;
   this_thread_state().worker = nullptr;
