@@ -104,6 +104,7 @@ watch_state::rest_of_move watch_state::rest_of_front() const noexcept {
       seeks_folder = false;  // the next one of that name: so the one that moved is not watched
     }
   }
+  rest.seeks_folder = seeks_folder;
   rest.is_whole = rest.to != 0 && !seeks_folder;
   return rest;
 }
@@ -119,6 +120,8 @@ void watch_state::take_move(const rest_of_move& rest) {
   }
   read_.pop_front();
   static_cast<void>(tree_.was_seen(from.number, from.name));
+  // Its own event comes later than we wait: whatever is there by now is told of by events to come.
+  if (rest.seeks_folder) tree_.drop_called(from.number, from.name);
   if (!stays) {
     give(watch_kind::removed, from.number, from.name);
     if (rest.folder != none) tree_.drop(rest.folder);
@@ -149,6 +152,7 @@ void watch_state::take_new(const os::raw_watch_event& raw) {
 /// It is told when all folders are watched again: whoever looks then misses nothing.
 void watch_state::lost_some() {
   lost_ = true;
+  forgets_ = true;  // that a name went may be among what was lost
   tree_.begin_round();
   looks_.clear();
   looks_.emplace_back();
@@ -177,6 +181,7 @@ void watch_state::take(const os::raw_watch_event& raw) {
       [[fallthrough]];
     case os::watch_code::gone:
       if (!is_root) return tree_.drop(raw.number);
+      if (std::exchange(lost_, false)) give(watch_kind::overflow, raw.number, {});
       give(watch_kind::gone, raw.number, {});
       gone_ = true;
       return;
@@ -186,9 +191,9 @@ void watch_state::take(const os::raw_watch_event& raw) {
   }
 }
 
-/// Takes what was read, up to a move whose other half may come yet. `late`: that of the first does not come.
+/// Takes what was read, up to a move whose other half may come yet. `late`: of so many it does not come.
 /// Result: whether there was something to take.
-bool watch_state::take_read(bool late) {
+bool watch_state::take_read(std::size_t late) {
   missed_ = true;  // what is taken is nowhere else any more: without memory for it, it is lost
   const std::size_t before = read_.size();
   // After its end it may go on elsewhere, where its path is another one: that was not asked for.
@@ -196,14 +201,16 @@ bool watch_state::take_read(bool late) {
     const os::raw_watch_event& front = read_.front();
     if (front.code == os::watch_code::moved_from && tree_.has(front.number)) {
       const rest_of_move rest = rest_of_front();
-      if (!rest.is_whole && !late && read_.size() <= line_max) break;
+      if (!rest.is_whole && late == 0 && read_.size() <= line_max) break;
+      const std::size_t size = read_.size();
       take_move(rest);
+      if (size - read_.size() == 2 && rest.to < late) --late;
     } else {
       const os::raw_watch_event raw = std::move(read_.front());
       read_.pop_front();
       take(raw);
     }
-    late = false;
+    if (late != 0) --late;
   }
   if (gone_) read_.clear();
   missed_ = false;
@@ -212,12 +219,17 @@ bool watch_state::take_read(bool late) {
 
 // --- Looks
 
-/// Those that are next, and where they are by now.
-std::vector<folder_asked> watch_state::next_looks() const {
+/// Those that are next, and where they are by now. None in a folder that went: its path would be another's.
+std::vector<folder_asked> watch_state::next_looks() {
   std::vector<folder_asked> all;
+  const auto went = [this](const look& one) {
+    return one.parent != none && !tree_.has(one.parent);
+  };
+  while (!looks_.empty() && went(looks_.front())) looks_.pop_front();
   const std::size_t count = std::min(looks_.size(), looks_at_once);
   for (std::size_t i = 0; i < count; ++i) {
     const look& one = looks_[i];
+    if (went(one)) break;
     folder_asked& asked = all.emplace_back();
     asked.is_root = one.parent == none;
     asked.path = tree_.path_of(asked.is_root ? tree_.root() : one.parent, one.name);
@@ -244,6 +256,11 @@ std::error_code watch_state::take_looks(std::vector<folder_seen>& all) {
 std::error_code watch_state::take_look(look wanted, folder_seen& seen) {
   const bool is_root = wanted.parent == none;
   std::error_code failed;
+  // It may not be looked at any more, and need not be: it is watched as it was.
+  if (is_root && begun_ && !recursive_ && seen.error == std::errc::permission_denied) {
+    tree_.confirm(tree_.root());
+    return failed;
+  }
   // That the root may not be looked at must be known: whether it is there is not.
   const bool matters =
       !is_no_matter(seen.error) || (is_root && seen.error == std::errc::permission_denied);
@@ -289,10 +306,15 @@ std::error_code watch_state::take_look(look wanted, folder_seen& seen) {
 /// them, and those are told.
 task<result<void>> watch_state::look_through() {
   co_await clean_up();  // I2
+  while (forgets_) {
+    forgets_ = !tree_.forget_seen(steps_at_once);
+    if (forgets_) co_await yield_now();
+  }
   while (!looks_.empty() && line_.size() < line_max) {
     const look_options how{
         .lists = recursive_, .folders_only = !begun_, .checks_root = lost_ && begun_};
     auto asked = next_looks();
+    if (asked.empty()) break;
     auto seen = co_await on_pool(&look_at, handle_.fd(), how, std::move(asked));
     if (!seen) {
       looks_.front().folder = os::fd();
@@ -313,12 +335,30 @@ task<result<void>> watch_state::look_through() {
   co_return result<void>();
 }
 
+/// What is there already, behind what was read before it; but for ends that are no news.
+void watch_state::read_some() {
+  auto raw = os::read_watch(handle_.fd());
+  if (!raw) {
+    if (raw.error() == std::errc::not_enough_memory) missed_ = true;
+    return;
+  }
+  const bool missed_before = std::exchange(missed_, true);
+  for (os::raw_watch_event& one : *raw) {
+    if (one.code == os::watch_code::gone && !tree_.has(one.number)) continue;
+    read_.push_back(std::move(one));
+  }
+  missed_ = missed_before;
+}
+
 /// What was dropped is watched no more.
 task<> watch_state::clean_up() {
   for (bool all = false; !all;) {
     all = tree_.reap(steps_at_once, unwanted_);
     for (const int number : unwanted_) os::remove_watch(handle_.fd(), number);
+    const bool removed = !unwanted_.empty();
     unwanted_.clear();
+    if (removed)
+      read_some();  // each tells of its end: a large folder would fill the queue with that
     if (!all) co_await yield_now();
   }
 }
@@ -336,6 +376,7 @@ task<result<void>> watch_state::begin() {
 task<result<watch_event>> watch_state::next() {
   bool waited = false;  // for the rest of the move in front
   clock::time_point until;
+  std::size_t had = 0;
   for (;;) {
     if (missed_ && !gone_) {
       lost_some();
@@ -353,7 +394,7 @@ task<result<watch_event>> watch_state::next() {
     }
     if (!gone_ && !tree_.is_reaped()) co_await clean_up();
     // Before the read: what is there when the time is over is looked at, too.
-    const bool late = waited && clock::now() >= until;
+    const std::size_t late = waited && clock::now() >= until ? had : 0;
     auto raw = os::read_watch(handle_.fd());
     const bool all_read = !raw;
     if (raw) {
@@ -381,8 +422,11 @@ task<result<watch_event>> watch_state::next() {
       if (!readable) co_return std::unexpected(readable.error());
       continue;
     }
-    if (!waited) until = clock::now() + other_half;
-    waited = true;
+    if (!waited) {
+      had = read_.size();
+      until = clock::now() + other_half;
+      waited = true;
+    }
     const auto more = co_await timeout(until - clock::now(), watch_wait(handle_));
     if (!more && more.error() != std::errc::timed_out) until = clock::now();
   }

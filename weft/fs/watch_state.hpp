@@ -32,9 +32,10 @@ class watch_state {
   static constexpr int none = watch_tree::none;
   /// What belongs to the beginning of a move, which is in front of what was read.
   struct rest_of_move {
-    std::size_t to = 0;     // where the other half is; 0: not read
-    int folder = none;      // that moves; none: it is not watched, or not known yet
-    bool is_whole = false;  // nothing of it is to come
+    std::size_t to = 0;         // where the other half is; 0: not read
+    int folder = none;          // that moves; none: it is not watched, or not known yet
+    bool is_whole = false;      // nothing of it is to come
+    bool seeks_folder = false;  // its own event is to come, which says which it is
   };
   /// A folder to be watched, if it is not, and to be looked through.
   struct look {
@@ -45,7 +46,7 @@ class watch_state {
     int number = none;       // and
     os::fd folder = {};      // where it was read in part
   };
-  bool take_read(bool late);
+  bool take_read(std::size_t late);
   void take(const os::raw_watch_event& raw);
   void take_new(const os::raw_watch_event& raw);
   rest_of_move rest_of_front() const noexcept;
@@ -53,9 +54,10 @@ class watch_state {
   void lost_some();
   watch_event& give(watch_kind kind, int folder, const std::string& name);
 
-  std::vector<folder_asked> next_looks() const;
+  std::vector<folder_asked> next_looks();
   std::error_code take_looks(std::vector<folder_seen>& all);
   std::error_code take_look(look wanted, folder_seen& seen);
+  void read_some();
   task<result<void>> look_through();
   task<> clean_up();
 
@@ -67,6 +69,7 @@ class watch_state {
   bool gone_ = false;  // it has been told, or is in the line
   const bool recursive_;
   bool begun_ = false;      // watch() has ended: what a look finds is new
+  bool forgets_ = false;    // what looks have seen
   bool lost_ = false;       // events were; all is being looked at again
   bool missed_ = false;     // events were, for want of memory; nothing has been done about it yet
   bool root_gone_ = false;  // which was among what was lost

@@ -52,6 +52,14 @@ bool watch_tree::knows(int parent, const std::string& name) const noexcept {
   return its != nullptr && its->below.contains(name);
 }
 
+void watch_tree::drop_called(int parent, const std::string& name) {
+  for (node* its = find(parent); its != nullptr;) {
+    const auto at = its->below.find(name);
+    if (at == its->below.end()) return;
+    drop(at->second);
+  }
+}
+
 std::string watch_tree::path_of(int number, const std::string& name) const {
   std::vector<const std::string*> names;
   if (!name.empty()) names.push_back(&name);

@@ -37,6 +37,8 @@ class watch_tree {
   bool is_called(int number, int parent, const std::string& name) const noexcept;
   /// Whether any has.
   bool knows(int parent, const std::string& name) const noexcept;
+  /// As drop(), all that have.
+  void drop_called(int parent, const std::string& name);
   /// The path of a name in it; an empty name: its own.
   std::string path_of(int number, const std::string& name) const;
   bool is_within(int number, int above) const noexcept;
