@@ -46,7 +46,10 @@ class crowd {
     const std::span<place> all =
         std::span(places_.get(), places_count).subspan(which * crowd_size, crowd_size);
     while (goes_on()) {
-      for (place& p : all) p.over = false;
+      for (place& p : all) {
+        p.over = false;
+        p.tries = 0;
+      }
       scenario_.begin(all);
       for (place& p : all) begin(p);
       for (unsigned left = crowd_size; left != 0;) {
@@ -116,6 +119,7 @@ class crowd {
     auto job = spawn(&visit, std::ref(scenario_), std::ref(p));
     const spin_guard guard(p.lock);
     p.told = p.had_ended = false;
+    p.spared = ++p.tries > tries_max;
     p.job = std::move(job);
   }
   static bool is_done(place& p) {
@@ -126,7 +130,7 @@ class crowd {
   void stop(place& p, rng& random) {
     if (p.at.load(order::relaxed) == stage::not_begun && random.below(2) != 0) return;
     const spin_guard guard(p.lock);
-    if (!p.job || p.told) return;
+    if (!p.job || p.told || p.spared) return;
     p.told = true;
     p.had_ended = p.job.done();
     p.job.stop();

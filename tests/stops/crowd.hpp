@@ -22,6 +22,8 @@
 
 namespace weft::stops {
 
+/// A visit that takes long, under a sanitizer say, would be stopped for ever: after so many tries it is spared.
+inline constexpr unsigned tries_max = 32;
 inline constexpr unsigned drivers = 3, crowd_size = 16, places_count = drivers * crowd_size;
 
 /// How far a visit has come.
@@ -38,10 +40,13 @@ class place {
 
   // Of whoever begins and stops it.
   spin_lock lock;
-  join_handle<void> job;   // by the holder of `lock`, as the next two
+  join_handle<void> job;   // by the holder of `lock`, as the next three
   bool told = false;       // it was stopped by us
   bool had_ended = false;  // before that
-  bool over = false;       // for this round; the driver's alone
+  bool spared = false;     // not to be stopped
+  // The driver's alone.
+  bool over = false;   // for this round
+  unsigned tries = 0;  // in this round
 };
 
 /// What is used, and how it is counted. One at a time.
