@@ -1,7 +1,10 @@
 // The AArch64 context: x19 to x28, d8 to d15, FPCR, exceptions, threads, where an unwinder stops. Stands
 // alone, so that a cross compiler without GoogleTest builds it. Exit code 0: all is as it should be.
+#include <sys/mman.h>
+#include <unistd.h>
 #include <unwind.h>
 
+#include <cerrno>
 #include <cfenv>
 #include <cstdint>
 #include <cstdio>
@@ -15,6 +18,8 @@
 #include <vector>
 
 #include "weft/fiber/context.hpp"
+#include "weft/os/memory.hpp"
+#include "weft/os/stack_pages.hpp"
 
 extern "C" __attribute__((visibility("hidden"))) char weft_context_boot[];
 
@@ -210,6 +215,23 @@ void unwinder_stops_at_the_entry() {
   expect(frames >= 3 && last >= boot && last <= boot + 16, "that is the entry of the context");
 }
 
+/// An emulator says yes to marks in the page table, and makes none: then they are not known.
+void guard_that_is_installed_guards() {
+  using namespace weft::os;
+  const std::size_t bytes = page_size();
+  int ends[2];
+  const auto pages = reserve_pages(bytes);
+  if (!pages || ::pipe(ends) != 0) return expect(false, "there is a page and a pipe");
+  for (const auto kind : {guard_kind::advice, guard_kind::protection}) {
+    const auto guarded = guard_pages(*pages, bytes, kind);
+    if (guarded) {
+      expect(::write(ends[1], *pages, 1) < 0 && errno == EFAULT, "a guard lets nothing through");
+    } else {
+      expect(guarded.error() == std::errc::invalid_argument, "a kind is refused as not known");
+    }
+  }
+}
+
 /// In the terminate handler, which the personality routine leads to without unwinding.
 void exception_that_leaves_ends_the_program() {
   static bool unwound = false;
@@ -235,6 +257,7 @@ int main() {
   keeps_registers_modes_and_exceptions();
   goes_on_on_other_threads();
   unwinder_stops_at_the_entry();
+  guard_that_is_installed_guards();
   std::fflush(stdout);
   exception_that_leaves_ends_the_program();
   return 1;

@@ -10,7 +10,7 @@
 //
 // The sanitizers hear of each switch: ASan needs the bounds of the stack that comes (and has frames of
 // its own for each), TSan has a history for each. A thread's bounds are not asked for: ASan says them
-// when the thread's stack is left.
+// when the thread's stack is left, and LSan is told to look through it until it is come back to.
 //
 // An exception that would leave the function of a context is told by the personality routine of the
 // frame below it, in the search that comes before any unwinding: the stack is whole in the core.
@@ -32,6 +32,7 @@
 
 #if WEFT_ASAN
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if WEFT_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -54,7 +55,7 @@
 // In context_<processor>.S.
 extern "C" {
 WEFT_HIDDEN void weft_context_switch(void** save, void* to) noexcept;
-WEFT_HIDDEN void* weft_context_prepare(void* top, void (*main)(void*), void* argument) noexcept;
+WEFT_HIDDEN void* weft_context_prepare(void* top, void (*begin)(void*), void* argument) noexcept;
 WEFT_HIDDEN std::size_t weft_context_shadow_stack() noexcept;
 
 /// Of the frame that calls a context's function. It is asked whether that catches what is thrown.
@@ -86,7 +87,7 @@ WEFT_NOINLINE context::exceptions* context::of_this_thread() noexcept {
 
 struct context::entry {
   /// The first thing on a context's stack. Not noexcept: see the personality routine.
-  static void main(void* made) {
+  static void begin(void* made) {
     auto& self = *static_cast<context*>(made);
     self.arrive();
     leave(self, self.run_(self.argument_));
@@ -121,7 +122,7 @@ context::context(void* low, std::size_t bytes, function run, void* argument) noe
     : run_(run), argument_(argument) {
   WEFT_ASSERT(bytes >= stack_bytes_min, "a stack has at least context::stack_bytes_min bytes");
   WEFT_ASSERT(run != nullptr, "a context needs a function to run");
-  saved_ = weft_context_prepare(static_cast<char*>(low) + bytes, entry::main, this);
+  saved_ = weft_context_prepare(static_cast<char*>(low) + bytes, entry::begin, this);
 #if WEFT_ASAN
   low_ = low;
   bytes_ = bytes;
@@ -131,7 +132,12 @@ context::context(void* low, std::size_t bytes, function run, void* argument) noe
 #endif
 }
 
+// ASan: the frames that it keeps elsewhere (fake_stack_) are lost with a context that was left in the
+// middle. They go when the context is left for good, which only what runs on its stack can do.
 context::~context() {
+#if WEFT_ASAN
+  if (is_thread_ && saved_ != nullptr) __lsan_unregister_root_region(low_, bytes_);
+#endif
 #if WEFT_TSAN
   if (!is_thread_) __tsan_destroy_fiber(tsan_fiber_);
 #endif
@@ -167,6 +173,11 @@ void context::arrive() noexcept {
   // Nobody else can have `came_from_` yet: it is handed on by what runs after this.
   came_from_->low_ = low;
   came_from_->bytes_ = bytes;
+  // LSan looks through the stack that a thread is on, and pools see to theirs. The thread's own would be
+  // forgotten while it runs a fiber. (What ASan keeps elsewhere of a stack that was left, it does not
+  // look through, whose ever it is: detect_stack_use_after_return=0 keeps all on the stack.)
+  if (came_from_->is_thread_) __lsan_register_root_region(low, bytes);
+  if (is_thread_) __lsan_unregister_root_region(low_, bytes_);
 #endif
 }
 

@@ -15,7 +15,8 @@
 //
 // A function that switches, and may go on on another thread then, must not keep the address of a
 // thread-local variable across it, nor may the compiler: reach such a variable through a function
-// that is not inlined, again after each switch. errno is one.
+// that is not inlined, again after each switch. errno is one; so is the thread's id, since compilers take
+// pthread_self(), and with it std::this_thread::get_id(), to be the same all through a function.
 #pragma once
 
 #include <cstddef>
@@ -45,10 +46,15 @@ class context {
   /// it is handed on by what `to` does, not before the switch.
   static void switch_to(context& from, context& to) noexcept;
 
-  /// Whether its function has returned: nobody can switch to it, and its stack is free.
+  /// Whether its function has returned: nobody can switch to it. It says so a little before the stack
+  /// is left. For who runs after that, in the context that the function returned or told by it, the
+  /// stack is free and the context may be destroyed; nobody else can tell by this.
   bool is_over() const noexcept { return run_ == nullptr && !is_thread_; }
 
-  static constexpr std::size_t stack_bytes_min = 4096;
+  /// Enough for a throw that is caught, formatting and a signal's handler, all at once: the first throw
+  /// resolves symbols and reads tables. A signal's frame is up to 4 KiB of it (AVX-512); programs that
+  /// ask the kernel for AMX (AT_MINSIGSTKSZ is 11 KiB then) need 8 KiB more.
+  static constexpr std::size_t stack_bytes_min = std::size_t{16} << 10;
 
  private:
   struct exceptions {  // as the C++ ABI has it for a thread

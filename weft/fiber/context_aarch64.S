@@ -122,7 +122,7 @@ weft_context_boot:
         .hidden weft_context_prepare
         .globl  weft_context_prepare
         .type   weft_context_prepare,%function
-weft_context_prepare:                   // (void* top, void (*main)(void*), void* argument) -> saved
+weft_context_prepare:                   // (void* top, void (*begin)(void*), void* argument) -> saved
         .cfi_startproc
         hint    #34                     // bti c
         and     x9, x0, #-16

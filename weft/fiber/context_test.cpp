@@ -8,15 +8,25 @@
 
 #include <array>
 #include <cfenv>
+#include <csignal>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "weft/base/config.hpp"
 #include "weft/fiber/turns_test_support.hpp"
+
+#if WEFT_ASAN
+#include <alloca.h>
+#include <sanitizer/lsan_interface.h>
+#endif
 
 extern "C" __attribute__((visibility("hidden"))) char weft_context_boot[];
 
@@ -94,23 +104,45 @@ TEST(fiber_context, contexts_switch_to_each_other_without_a_thread_between_them)
   EXPECT_TRUE(b.is_over());
 }
 
+/// What comes out of divisions tells how they were rounded, in either unit: no two modes agree in all.
+struct quotients {
+  std::array<double, 6> in_vectors_unit;
+  std::array<long double, 6> in_the_x87;
+  bool operator==(const quotients&) const = default;
+};
+quotients divide() {
+  quotients q;
+  std::size_t i = 0;
+  for (const int divisor : {3, 5, 7, -3, -5, -7}) {
+    volatile double one = 1, by = divisor;
+    volatile long double long_one = 1, long_by = divisor;
+    q.in_vectors_unit[i] = one / by;
+    q.in_the_x87[i++] = long_one / long_by;
+  }
+  return q;
+}
+
 TEST(fiber_context, rounding_is_each_ones_own_and_begins_as_its_makers) {
   constexpr std::array<int, 4> modes{FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
-  const auto look = [](int mode) {
-    volatile double one = 1, three = 3;
-    volatile long double long_one = 1, long_three = 3;
-    const double third = one / three;
-    const long double long_third = long_one / long_three;
-    // FE_UPWARD is the only one whose third is too large, in either unit.
-    const bool up = mode == FE_UPWARD;
-    return std::fegetround() == mode && (third * 3.0L > 1.0L) == up &&
-           (mode == FE_TONEAREST || long_third != 0);
+  std::map<int, quotients> expected;
+  for (const int mode : modes) {
+    std::fesetround(mode);
+    const quotients now = divide();
+    std::fesetround(FE_TONEAREST);
+    for (const auto& [other, q] : expected) {
+      EXPECT_NE(now.in_vectors_unit, q.in_vectors_unit) << mode << " and " << other;
+      EXPECT_NE(now.in_the_x87, q.in_the_x87) << mode << " and " << other;
+    }
+    expected[mode] = now;
+  }
+  const auto look = [&](int mode) {
+    return std::fegetround() == mode && divide() == expected[mode];
   };
   std::vector<std::unique_ptr<turns>> all;
   int wrong = 0;
   for (const int mode : modes) {
     std::fesetround(mode);
-    all.push_back(std::make_unique<turns>([&wrong, look, mode](turns& self) {
+    all.push_back(std::make_unique<turns>([&wrong, &look, mode](turns& self) {
       for (int i = 0; i < 3; ++i, self.yield()) {
         if (!look(mode)) ++wrong;  // also the first time: taken over from who made it
       }
@@ -269,6 +301,12 @@ TEST(fiber_context_death, stack_is_whole_when_an_exception_leaves_the_function) 
 
 // --- threads ----------------------------------------------------------------------------------------
 
+/// pthread_self() is one of those that compilers take to be the same all through a function.
+WEFT_NOINLINE std::thread::id id_of_thread() {
+  asm volatile("");
+  return std::this_thread::get_id();
+}
+
 TEST(fiber_context, goes_on_on_another_thread_with_its_exception) {
   std::vector<std::string> caught;
   std::vector<std::thread::id> ran_on;
@@ -277,7 +315,7 @@ TEST(fiber_context, goes_on_on_another_thread_with_its_exception) {
       try {
         throw std::runtime_error(std::to_string(i));
       } catch (const std::exception&) {
-        ran_on.push_back(std::this_thread::get_id());
+        ran_on.push_back(id_of_thread());
         self.yield();  // begins on one thread
         caught.push_back(what_is_caught());
         EXPECT_EQ(std::uncaught_exceptions(), 0);
@@ -288,13 +326,13 @@ TEST(fiber_context, goes_on_on_another_thread_with_its_exception) {
   for (int i = 0; i < 100; ++i) {
     std::thread::id other;
     const auto elsewhere = [&] {
-      other = std::this_thread::get_id();
+      other = id_of_thread();
       t.resume();
       EXPECT_EQ(what_is_caught(), "nothing");
     };
     if (i % 2 == 0) {
       t.resume();
-      EXPECT_EQ(ran_on.back(), std::this_thread::get_id());
+      EXPECT_EQ(ran_on.back(), id_of_thread());
       std::thread(elsewhere).join();
     } else {
       std::thread(elsewhere).join();
@@ -360,6 +398,73 @@ TEST(fiber_context_death, thread_with_a_shadow_stack_is_refused_with_advice) {
   detail::refuse_shadow_stack(0);
   EXPECT_DEATH(detail::refuse_shadow_stack(0x7000), "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
 }
+
+// --- the smallest stack -------------------------------------------------------------------------------
+
+#if !WEFT_TSAN && \
+    !WEFT_ASAN  // their frames are larger, and they have calls of their own beneath a throw
+volatile std::sig_atomic_t signals = 0;
+
+TEST(fiber_context, smallest_stack_has_room_for_a_throw_formatting_and_a_signal_at_once) {
+  // In a process of its own: what it shows is that this does not end in the guard.
+  const auto all_at_once = [] {
+    struct sigaction act = {};
+    act.sa_handler = [](int) { signals = signals + 1; };
+    if (::sigaction(SIGUSR1, &act, nullptr) != 0) std::_Exit(1);
+    stack_pool pool({.bytes = context::stack_bytes_min});
+    static char said[64];
+    turns t(
+        [](turns&) {
+          try {
+            throw std::runtime_error("caught");
+          } catch (const std::exception& e) {
+            std::snprintf(said, sizeof said, "%s %.3f %Lg", e.what(), 1.5, 0.25L);
+            std::raise(SIGUSR1);
+            try {
+              throw;
+            } catch (const std::runtime_error&) {
+              std::raise(SIGUSR1);
+            }
+          }
+        },
+        pool);
+    if (t.on().bytes() != context::stack_bytes_min) std::_Exit(2);
+    t.resume();
+    if (std::string(said) != "caught 1.500 0.25" || signals != 2) std::_Exit(3);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(all_at_once(), ::testing::ExitedWithCode(0), "");
+}
+#endif
+
+// --- sanitizers ---------------------------------------------------------------------------------------
+
+#if WEFT_ASAN
+/// On the stack itself, in a frame of its own: where ASan has locals elsewhere LSan does not find them.
+WEFT_NOINLINE void with_one_in_the_frame(const std::function<void()>& run) {
+  auto* const only = static_cast<void* volatile*>(alloca(sizeof(void*)));
+  *only = std::malloc(100);
+  run();
+  std::free(*only);
+}
+
+TEST(fiber_context, what_only_the_threads_stack_points_to_is_no_leak_while_it_runs_a_fiber) {
+  int first = -1, second = -1, thread = -1;
+  {
+    turns t([&](turns& self) {
+      first = __lsan_do_recoverable_leak_check();
+      self.yield();
+      second = __lsan_do_recoverable_leak_check();
+    });
+    with_one_in_the_frame([&] { t.resume(); });
+    with_one_in_the_frame([&] { t.resume(); });  // a second time
+    with_one_in_the_frame([&] { thread = __lsan_do_recoverable_leak_check(); });
+  }
+  EXPECT_EQ(first, 0);
+  EXPECT_EQ(second, 0);
+  EXPECT_EQ(thread, 0);
+}
+#endif
 
 // --- unwinding --------------------------------------------------------------------------------------
 

@@ -1,22 +1,30 @@
 // Words
-//   A slab is the address space of 64 stacks, each a guard page and the usable pages above it. Of a slab
-//   a stack is cold (free, without pages), warm (free, on the pool's list) or taken.
+//   A slab is the address space of 64 stacks, each a guard and the usable pages above it. Of a slab a stack
+//   is cold (free, without pages), warm (free, on the pool's list), taken, or cooling (on its way to cold).
+//   A slab is bare when all of its stacks are cold.
 // Invariants
-//   I1  A slab's bits are its cold stacks. It is on `partial_` while it has one.
-//   I2  A stack is taken from the moment it leaves `warm_` or the bits until it is in one of them again; the
-//       calls to the system are made in between, by who has the stack, without the lock.
-//   I3  A slab is released when all its stacks are cold, except for one such slab, so that a pool at the
-//       edge of a slab does not map and release it by turns. It is off all lists then.
-//   I4  What describes slabs stands in the heap: a page of a free stack would be committed for it.
-// Orderings: all by the lock.
+//   I1  A slab's bits are its cold stacks. It is on `partial_` while it has one, at the end if it is bare.
+//   I2  Each stack of a slab that is on the lists counts once: taken + warm + cooling + cold = 64 * slabs.
+//       One that cools is nobody's; the system is called for it without the lock. It is not counted as
+//       taken, or others would be refused at taken_max while a stack is given back or trimmed.
+//   I3  A slab is released when it is bare, except for one such slab, so that a pool at the edge of a slab
+//       does not map and release it by turns. Several threads may each map one at a time: who mapped one
+//       looks whether it is one too many. Only what the system would not take back stays besides.
+//   I4  What describes slabs, and the list of warm stacks, stands in the heap: a page of a free stack would
+//       be committed for it. The list needs no memory of its own, whatever warm_max is.
+// Orderings: all by the lock. The count of the process's protected guards orders nothing.
 //
 // Guards: marks in the page table where the kernel has them, since a million guards by mprotect would be two
 // million mappings. Where it refuses them (older than 6.13, or memory that is locked) the pool changes to
-// mprotect for good, and stops at a quarter of vm.max_map_count stacks: half of the mappings are the rest of
-// the program's.
+// mprotect for good, and all pools together stop at a quarter of vm.max_map_count stacks: half of the mappings
+// are the rest of the program's.
+//
+// A guard is 16 pages, not one: frames of some thousand bytes are common (formatting, paths), and address space
+// is not scarce. Of either kind: which one it is shows when the first slab is mapped, and a longer range
+// for mprotect is no mapping more.
 //
 // Address space goes back although it costs no memory: the page table of a stack that was ever used does, one
-// page for 30 stacks.
+// page for 16 stacks.
 //
 // Rejected
 //   MADV_FREE: pages that count as the process's until memory is short, so that nobody sees what is in use.
@@ -24,9 +32,11 @@
 #include "weft/fiber/stack.hpp"
 
 #include <bit>
+#include <memory>
 #include <new>
 
 #include "weft/base/assert.hpp"
+#include "weft/base/atomic.hpp"
 #include "weft/base/cache_line.hpp"
 #include "weft/os/memory.hpp"
 #include "weft/os/stack_pages.hpp"
@@ -43,30 +53,51 @@ struct stack_slab : list_hook<stack_pool::of_pool>, list_hook<stack_pool::with_c
   using in_pool = list_hook<stack_pool::of_pool>;
   using in_partial = list_hook<stack_pool::with_cold>;
 
+  static constexpr std::size_t stacks_of_slab = 64;
   static constexpr std::uint64_t all = ~std::uint64_t{0};
 
+  const stack_pool* owner = nullptr;  // so that who gives a stack to another pool is told
   std::byte* base = nullptr;
   std::uint64_t cold = all;  // I1
   std::uint64_t warm = 0;    // so that who gives a stack twice is told
   bool by_protection = false;
+  stack_pool::place
+      warm_below[stacks_of_slab];  // of a warm stack: the one that was given before it
 };
 
 }  // namespace detail
 
 namespace {
 
-constexpr std::size_t stacks_of_slab = 64;
+constexpr std::size_t stacks_of_slab = detail::stack_slab::stacks_of_slab;
 // Stacks are whole pages apart, so their tops would all be in the same few sets of the nearest cache. Those
 // of neighbours are these steps apart: 1000 fibers in turns take 14 ns each, where it was 20.
 constexpr std::size_t spread_steps = 16;
-constexpr std::size_t spread_max = (spread_steps - 1) * cache_line;
 constexpr std::size_t spread_from = std::size_t{32} << 10;  // of smaller stacks it would be much
 constexpr std::size_t locking_tries_max = 1 << 20;  // about 40 ms of a thread that is in a handler
 constexpr std::size_t bytes_max = std::size_t{1} << 40;  // so that sums of sizes do not overflow
 
 std::size_t whole_pages(std::size_t bytes, std::size_t page) noexcept {
-  WEFT_ASSERT(bytes != 0 && bytes <= bytes_max, "a stack has between 1 byte and 1 TiB");
+  WEFT_ASSERT(bytes != 0 && bytes <= bytes_max,
+              "a stack has between 1 byte and 1 TiB, and so has its guard");
   return (bytes + page - 1) & ~(page - 1);
+}
+
+// Stacks with a guard by mprotect, of all pools: the mappings that these cost are the process's.
+atomic<std::size_t> protected_stacks;
+
+/// False: a slab more would be too many.
+bool count_protected_slab() noexcept {
+  const std::size_t most = os::mappings_max() / 4;
+  std::size_t seen = protected_stacks.load(order::relaxed);
+  do {
+    if (seen + stacks_of_slab > most) return false;
+  } while (!protected_stacks.compare_exchange(seen, seen + stacks_of_slab, order::relaxed,
+                                              order::relaxed));
+  return true;
+}
+void uncount_protected_slab() noexcept {
+  protected_stacks.fetch_sub(stacks_of_slab, order::relaxed);
 }
 
 // ASan: what is on a free stack is nobody's. LSan: what a taken one points to is in use. (TSan needs no
@@ -97,19 +128,18 @@ void close_to_use([[maybe_unused]] const stack& s) noexcept {
 }  // namespace
 
 stack_pool::stack_pool(const stack_options& options) noexcept
-    : page_(os::page_size()),
-      bytes_(whole_pages(options.bytes, page_)),
-      stride_(bytes_ + page_),
+    : guard_bytes_(whole_pages(options.guard_bytes, os::page_size())),
+      bytes_(whole_pages(options.bytes, os::page_size())),
+      stride_(bytes_ + guard_bytes_),
       taken_max_(options.taken_max),
-      protected_max_(os::mappings_max() / 4),
-      guards_by_protection_(options.guards_by_protection),
-      warm_(new(std::nothrow) stack[options.warm_max]),
-      warm_max_(warm_ ? options.warm_max : 0) {}
+      warm_max_(options.warm_max),
+      guards_by_protection_(options.guards_by_protection) {}
 
 stack_pool::~stack_pool() {
-  WEFT_ASSERT(taken_ == 0, "a pool of stacks was destroyed before all of them were given back");
+  WEFT_ASSERT(taken_ + cooling_ == 0,
+              "a pool of stacks was destroyed before all of them were given back");
   trim();
-  // What the system would not take back (see release()) stays address space without pages.
+  // What the system would not take back (see unmap()) stays address space without pages.
   slabs_.for_each([](slab& s) {
     s.in_pool::unlink();
     s.in_partial::unlink();
@@ -118,79 +148,96 @@ stack_pool::~stack_pool() {
 }
 
 result<stack> stack_pool::take() noexcept {
-  slab* mapped = nullptr;
   stack found;
+  std::error_code why;
+  slab* mapped = nullptr;
+  bool has_mapped = false;
   for (;;) {
     {
       spin_guard guard(lock_);
       if (mapped != nullptr) put_in(*mapped);
       if (taken_ >= taken_max_) {
-        ++refused_;
-        return std::unexpected(make_error_code(errc::too_large));
+        why = make_error_code(errc::too_large);
+      } else if (take_free(found)) {
+        ++taken_;
+        why = {};  // who could not map may have been given to meanwhile
+        break;
       }
-      if (take_free(found)) break;
+      if (why) {
+        ++refused_;
+        break;
+      }
     }
-    // Two threads may come here at once; then one slab is there for later.
     const auto made = map_slab();
-    if (!made) {
-      spin_guard guard(lock_);
-      ++refused_;
-      return std::unexpected(made.error());
-    }
-    mapped = *made;
+    mapped = made ? *made : nullptr;
+    if (made) has_mapped = true;
+    if (!made) why = made.error();
   }
+  if (has_mapped) {  // I3
+    if (slab* const bare = take_bare(1)) release(*bare);
+  }
+  if (why) return std::unexpected(why);
   open_to_use(found);
   return found;
 }
 
-/// Under the lock. False: there is no free one.
+/// Under the lock; the caller counts it (I2). False: there is no free one.
 bool stack_pool::take_free(stack& found) noexcept {
   if (warm_count_ != 0) {
-    found = warm_[--warm_count_];
-    found.slab_->warm &= ~bit_of(found);
-  } else {
-    if (partial_.empty()) return false;
-    slab& s = partial_.front();
-    if (s.cold == slab::all) --bare_;
-    const auto number = static_cast<std::size_t>(std::countr_zero(s.cold));
-    s.cold &= s.cold - 1;
-    if (s.cold == 0) s.in_partial::unlink();  // I1
-    --cold_;
+    slab& s = *warm_top_.in;
+    const std::size_t number = warm_top_.number;
+    s.warm &= ~(std::uint64_t{1} << number);
+    warm_top_ = s.warm_below[number];
+    --warm_count_;
     found = stack_of(s, number);
+    return true;
   }
-  ++taken_;  // I2
+  if (partial_.empty()) return false;
+  slab& s = partial_.front();
+  if (s.cold == slab::all) --bare_;
+  const auto number = static_cast<std::size_t>(std::countr_zero(s.cold));
+  s.cold &= s.cold - 1;
+  if (s.cold == 0) s.in_partial::unlink();  // I1
+  --cold_;
+  found = stack_of(s, number);
   return true;
 }
 
 void stack_pool::give(stack free) noexcept {
-  WEFT_ASSERT(free.slab_ != nullptr && free.bytes_ <= bytes_ && free.bytes_ + spread_max >= bytes_,
+  WEFT_ASSERT(free.slab_ != nullptr && free.slab_->owner == this,
               "a stack was given to a pool that it is not of");
+  slab& s = *free.slab_;
+  const std::size_t number = number_of(free);
+  const std::uint64_t bit = std::uint64_t{1} << number;
   {
     spin_guard guard(lock_);
-    WEFT_ASSERT(((free.slab_->cold | free.slab_->warm) & bit_of(free)) == 0,
-                "a stack was given back twice");
+    WEFT_ASSERT(((s.cold | s.warm) & bit) == 0, "a stack was given back twice");
     close_to_use(free);  // before it can be anybody else's
+    --taken_;
     if (warm_count_ < warm_max_) {
-      free.slab_->warm |= bit_of(free);
-      warm_[warm_count_++] = free;
-      --taken_;
+      s.warm |= bit;
+      s.warm_below[number] = warm_top_;
+      warm_top_ = {&s, number};
+      ++warm_count_;
       return;
     }
+    ++cooling_;
   }
   cool(free);
 }
 
-/// A taken stack becomes a cold one.
+/// A cooling stack becomes a cold one.
 void stack_pool::cool(stack free) noexcept {
-  os::forget_pages(free.low(), bytes_);
+  os::forget_reserved_pages(free.low(), bytes_);
   slab& s = *free.slab_;
   {
     spin_guard guard(lock_);
-    if (s.cold == 0)
+    if (s.cold == 0) {
       partial_.push_front(s);  // I1; those that are nearly bare are left to become so
-    s.cold |= bit_of(free);
+    }
+    s.cold |= std::uint64_t{1} << number_of(free);
     ++cold_;
-    --taken_;
+    --cooling_;
     if (s.cold != slab::all) return;
     s.in_partial::unlink();
     partial_.push_back(s);
@@ -201,32 +248,45 @@ void stack_pool::cool(stack free) noexcept {
 }
 
 void stack_pool::trim() noexcept {
-  for (;;) {
+  // As many as there are now: who gives and takes meanwhile would keep it here for ever.
+  std::size_t warm = 0;
+  {
+    spin_guard guard(lock_);
+    warm = warm_count_;
+  }
+  for (; warm != 0; --warm) {
     stack free;
     {
       spin_guard guard(lock_);
       if (warm_count_ == 0) break;
       take_free(free);
+      ++cooling_;
     }
     cool(free);
   }
-  slab* bare = nullptr;
+  std::size_t bare = 0;
   {
     spin_guard guard(lock_);
-    if (bare_ == 0 || partial_.back().cold != slab::all) return;
-    bare = &partial_.back();
-    take_out(*bare);
+    bare = bare_;
   }
-  release(*bare);
+  intrusive_list<slab, with_cold> refused;  // aside, so that the others have their turn
+  for (; bare != 0; --bare) {
+    slab* const s = take_bare(0);
+    if (s == nullptr) break;
+    if (!unmap(*s)) refused.push_back(*s);
+  }
+  spin_guard guard(lock_);
+  while (!refused.empty()) put_in(refused.pop_front());
 }
 
 stack_figures stack_pool::figures() const noexcept {
   spin_guard guard(lock_);
   return {.taken = taken_,
           .warm = warm_count_,
+          .cooling = cooling_,
           .cold = cold_,
           .refused = refused_,
-          .reserved_bytes = slab_count_ * stacks_of_slab * stride_};
+          .reserved_bytes = slab_count_ * slab_bytes()};
 }
 
 std::optional<stack> stack_pool::find_guard(const void* address) const noexcept {
@@ -237,9 +297,9 @@ std::optional<stack> stack_pool::find_guard(const void* address) const noexcept 
   }
   std::optional<stack> found;
   slabs_.any_of([&](const slab& s) {
-    if (at < s.base || at >= s.base + stacks_of_slab * stride_) return false;
+    if (at < s.base || at >= s.base + slab_bytes()) return false;
     const auto offset = static_cast<std::size_t>(at - s.base);
-    if (offset % stride_ < page_) found = stack_of(const_cast<slab&>(s), offset / stride_);
+    if (offset % stride_ < guard_bytes_) found = stack_of(const_cast<slab&>(s), offset / stride_);
     return true;
   });
   lock_.unlock();
@@ -250,16 +310,18 @@ std::optional<stack> stack_pool::find_guard(const void* address) const noexcept 
 
 stack stack_pool::stack_of(slab& s, std::size_t number) const noexcept {
   stack made;
-  made.low_ = s.base + number * stride_ + page_;
+  made.low_ = s.base + number * stride_ + guard_bytes_;
   made.bytes_ = bytes_;
   if (bytes_ >= spread_from) made.bytes_ -= number % spread_steps * cache_line;
   made.slab_ = &s;
   return made;
 }
 
-std::uint64_t stack_pool::bit_of(const stack& s) const noexcept {
-  return std::uint64_t{1} << (static_cast<std::size_t>(s.low_ - s.slab_->base) / stride_);
+std::size_t stack_pool::number_of(const stack& s) const noexcept {
+  return static_cast<std::size_t>(s.low_ - s.slab_->base) / stride_;
 }
+
+std::size_t stack_pool::slab_bytes() const noexcept { return stacks_of_slab * stride_; }
 
 /// Under the lock.
 void stack_pool::put_in(slab& s) noexcept {
@@ -279,16 +341,25 @@ void stack_pool::take_out(slab& s) noexcept {
   cold_ -= stacks_of_slab;
 }
 
+/// A bare slab off all lists, if there are more than `most`; null: there are not.
+detail::stack_slab* stack_pool::take_bare(std::size_t most) noexcept {
+  spin_guard guard(lock_);
+  if (bare_ <= most) return nullptr;
+  slab& s = partial_.back();  // I1
+  take_out(s);
+  return &s;
+}
+
 result<detail::stack_slab*> stack_pool::map_slab() noexcept {
   std::unique_ptr<slab> made(new (std::nothrow) slab);
   if (!made) return std::unexpected(std::make_error_code(std::errc::not_enough_memory));
-  const std::size_t size = stacks_of_slab * stride_;
-  const auto pages = os::reserve_pages(size);
+  const auto pages = os::reserve_pages(slab_bytes());
   if (!pages) return std::unexpected(pages.error());
+  made->owner = this;
   made->base = static_cast<std::byte*>(*pages);
   const auto guarded = install_guards(*made);
   if (!guarded) {
-    static_cast<void>(os::release_pages(made->base, size));  // nothing in it was touched
+    static_cast<void>(os::release_pages(made->base, slab_bytes()));  // nothing in it was touched
     return std::unexpected(guarded.error());
   }
   for (std::size_t i = 0; i < stacks_of_slab; ++i) poison(stack_of(*made, i));
@@ -299,7 +370,7 @@ result<void> stack_pool::install_guards(slab& s) noexcept {
   const auto install = [&](os::guard_kind kind) noexcept {
     result<void> done;
     for (std::size_t i = 0; i < stacks_of_slab && done; ++i) {
-      done = os::guard_pages(s.base + i * stride_, page_, kind);
+      done = os::guard_pages(s.base + i * stride_, guard_bytes_, kind);
     }
     return done;
   };
@@ -315,33 +386,32 @@ result<void> stack_pool::install_guards(slab& s) noexcept {
   {
     spin_guard guard(lock_);
     guards_by_protection_ = true;
-    if (protected_ + stacks_of_slab > protected_max_) {
-      return std::unexpected(make_error_code(errc::too_large));
-    }
-    protected_ += stacks_of_slab;
-    s.by_protection = true;
   }
+  if (!count_protected_slab()) return std::unexpected(make_error_code(errc::too_large));
+  s.by_protection = true;
   const auto done = install(os::guard_kind::protection);
-  if (!done) {
-    spin_guard guard(lock_);
-    protected_ -= stacks_of_slab;
-  }
+  if (!done) uncount_protected_slab();  // who called unmaps what has guards already
   return done;
 }
 
-/// Of one that is on no list.
-void stack_pool::release(slab& s) noexcept {
-  const std::size_t size = stacks_of_slab * stride_;
+/// Of one that is on no list. True: it is gone. False: the process has as many mappings as it may, and to
+/// cut this one out of a larger one would be one more. It can still be used.
+bool stack_pool::unmap(slab& s) noexcept {
   for (std::size_t i = 0; i < stacks_of_slab; ++i) unpoison(stack_of(s, i));
-  const auto released = os::release_pages(s.base, size);
-  spin_guard guard(lock_);
-  if (!released) {  // as many mappings as there may be: it can still be used
+  if (!os::release_pages(s.base, slab_bytes())) {
     for (std::size_t i = 0; i < stacks_of_slab; ++i) poison(stack_of(s, i));
-    put_in(s);
-    return;
+    return false;
   }
-  if (s.by_protection) protected_ -= stacks_of_slab;
+  if (s.by_protection) uncount_protected_slab();
   delete &s;
+  return true;
+}
+
+/// The same; what is not gone is back on the lists.
+void stack_pool::release(slab& s) noexcept {
+  if (unmap(s)) return;
+  spin_guard guard(lock_);
+  put_in(s);
 }
 
 }  // namespace weft

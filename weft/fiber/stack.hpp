@@ -1,18 +1,22 @@
 // stack_pool: stacks for contexts, by the hundred thousand. Address space for 64 at a time, a guard
-// page below each, memory only for what was touched.
+// below each, memory only for what was touched.
 // Internal: programs start fibers.
 //
 //   Threads  any; one lock a pool, never held across a system call
 //   Cost     take() and give() of a warm stack: the lock, 20 ns. A cold one: a system call, and a page
 //            fault for each page that is used
-//   Memory   a page for a stack that is used shallowly, and 140 bytes of page table; a free stack has its
-//            pages only if it is one of `warm_max`
+//   Memory   a page for a stack that is used shallowly, 260 bytes of page table and 20 of the heap; a free
+//            stack has its pages only if it is one of `warm_max`
 //   Errors   no memory, or no address space, is a result; the pool stays as it was
+//
+// A guard stops what comes into it. A function whose frame is larger than the guard, and that touches the
+// far end first, jumps over it and writes into the stack below without a word. Where a program has such
+// frames (arrays, alloca), compile it with -fstack-clash-protection: every page is touched in turn then, and
+// the smallest guard is enough. (Some distributions' compilers do so by themselves; weft does not ask for it.)
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 
 #include "weft/base/intrusive_list.hpp"
@@ -25,8 +29,11 @@ struct stack_options {
   std::size_t bytes = std::size_t{64} << 10;  // usable, of each; rounded up to pages
   std::size_t warm_max = 256;                 // free stacks that keep their pages
   std::size_t taken_max = SIZE_MAX;           // more are refused
-  // Guards by mprotect also where the kernel has better ones: those cost two of the mappings that a
-  // process may have (vm.max_map_count), so that a pool has at most a quarter of that number of stacks.
+  // Of each guard; rounded up to pages. No frame may be larger, see above. It costs address space and 8
+  // bytes of page table a page, whatever kind the guard is.
+  std::size_t guard_bytes = std::size_t{64} << 10;
+  // Guards by mprotect also where the kernel has better ones: those cost two of the mappings that a process
+  // may have (vm.max_map_count), so that all pools together have at most a quarter of that number of them.
   bool guards_by_protection = false;
 };
 
@@ -53,6 +60,7 @@ class stack {
 struct stack_figures {
   std::size_t taken;           // stacks
   std::size_t warm;            // free ones that keep their pages
+  std::size_t cooling;         // free ones whose pages are on their way back
   std::size_t cold;            // free ones without
   std::size_t refused;         // calls of take() that failed, ever
   std::size_t reserved_bytes;  // address space
@@ -68,13 +76,13 @@ class stack_pool {
 
   /// A stack; what stands on it is anything. The last one that was given back first.
   /// Errors: errc::too_large beyond taken_max, and where guards would take more of the process's
-  /// mappings than a pool may; not_enough_memory, and what else the system says.
+  /// mappings than pools may; not_enough_memory, and what else the system says.
   [[nodiscard]] result<stack> take() noexcept;
 
   /// The stack is free; nothing runs on it, not even who calls this.
   void give(stack free) noexcept;
 
-  /// Free stacks lose their pages, and what is free of address space goes back.
+  /// Stacks that are free now lose their pages, and what is free of address space goes back.
   void trim() noexcept;
 
   stack_figures figures() const noexcept;
@@ -82,8 +90,12 @@ class stack_pool {
   /// Bytes between guards: what the options said, in whole pages.
   std::size_t stack_bytes() const noexcept { return bytes_; }
 
+  /// Bytes of each guard: what the options said, in whole pages.
+  std::size_t guard_bytes() const noexcept { return guard_bytes_; }
+
   /// The stack whose guard `address` is in: one that overflowed, if it is taken. For a handler of SIGSEGV:
-  /// it waits for nothing. nullopt also if the pool's lock was held all the while.
+  /// it never sleeps, but spins up to 40 ms for the pool's lock, which the thread that the handler stands
+  /// on may hold itself; then it is nullopt, too. It looks at slab after slab.
   std::optional<stack> find_guard(const void* address) const noexcept;
 
  private:
@@ -95,32 +107,40 @@ class stack_pool {
   bool take_free(stack& found) noexcept;
   void cool(stack free) noexcept;
   stack stack_of(slab& s, std::size_t number) const noexcept;
-  std::uint64_t bit_of(const stack& s) const noexcept;
+  std::size_t number_of(const stack& s) const noexcept;
   void put_in(slab& s) noexcept;
   void take_out(slab& s) noexcept;
+  slab* take_bare(std::size_t most) noexcept;
+  std::size_t slab_bytes() const noexcept;
   result<slab*> map_slab() noexcept;
   result<void> install_guards(slab& s) noexcept;
+  bool unmap(slab& s) noexcept;
   void release(slab& s) noexcept;
 
-  const std::size_t page_;
+  // A stack by its slab and its number there.
+  struct place {
+    slab* in = nullptr;
+    std::size_t number = 0;
+  };
+
+  const std::size_t guard_bytes_;
   const std::size_t bytes_;   // usable
   const std::size_t stride_;  // with the guard
   const std::size_t taken_max_;
-  const std::size_t protected_max_;  // stacks with a guard by mprotect
+  const std::size_t warm_max_;
 
   mutable spin_lock lock_;     // all below
   bool guards_by_protection_;  // from the options, or learnt
-  std::unique_ptr<stack[]> warm_;
-  const std::size_t warm_max_;
+  place warm_top_;             // the last one given; the one before it stands in its slab
   std::size_t warm_count_ = 0;
   intrusive_list<slab, of_pool> slabs_;
   intrusive_list<slab, with_cold> partial_;  // bare ones at the end
   std::size_t slab_count_ = 0;
   std::size_t bare_ = 0;  // slabs, all of whose stacks are cold
   std::size_t taken_ = 0;
+  std::size_t cooling_ = 0;
   std::size_t cold_ = 0;
   std::size_t refused_ = 0;
-  std::size_t protected_ = 0;
 };
 
 }  // namespace weft

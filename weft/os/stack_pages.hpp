@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "weft/base/config.hpp"
 #include "weft/base/result.hpp"
 
 namespace weft::os {
@@ -22,10 +23,25 @@ enum class guard_kind {
 };
 
 /// Any access faults from now on, also after forget_pages(). Whole pages of what reserve_pages() gave.
-/// Errors: invalid_argument, where the system does not know this kind, or the pages are locked.
+/// Errors: invalid_argument, where the system does not know this kind, says yes to it and does nothing
+/// (an emulator), or the pages are locked.
 [[nodiscard]] result<void> guard_pages(void* pages, std::size_t bytes, guard_kind kind) noexcept;
+
+/// What is in whole pages of what reserve_pages() gave is not needed: they are the system's until the
+/// next touch, and zero then. Guards stay.
+void forget_reserved_pages(void* pages, std::size_t bytes) noexcept;
 
 /// How many mappings the process may have: vm.max_map_count, read once.
 std::size_t mappings_max() noexcept;
+
+#if WEFT_CENSUS
+enum class stack_pages_call { reserve, release, guard_by_advice, guard_by_protection, forget };
+using stack_pages_check = bool (*)(stack_pages_call) noexcept;
+
+/// For tests: `check` is asked before each of these calls, on the thread that makes it; false: the call
+/// is refused with not_enough_memory, as to a process with as many mappings as it may have (forget:
+/// goes on all the same). Null: nobody is asked.
+void set_stack_pages_check(stack_pages_check check) noexcept;
+#endif
 
 }  // namespace weft::os
