@@ -223,7 +223,7 @@ bool uring_driver::round_trip(uring_refusal& refusal) noexcept {
     if (error < 0) break;
   }
   if (came_back == 2 && error >= 0) return true;
-  if (error == 0) error = not_now != 0 ? -not_now : -ETIMEDOUT;
+  if (error >= 0) error = not_now != 0 ? -not_now : -ETIMEDOUT;  // above 0: entries were taken
   refusal = {uring_stage::round_trip, -error};
   return false;
 }

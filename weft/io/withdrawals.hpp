@@ -80,7 +80,7 @@ class withdrawals {
 
   enum class look_result : std::uint8_t { cancel_it, end_it, end_stopped };
   /// The operation is out of the inbox, and no cancel of it is under way: what to do with it.
-  /// cancel_it: look() again when that was answered, unless it has found its target.
+  /// cancel_it: look() again when that was answered.
   [[nodiscard]] look_result look(io_operation& op) noexcept {
     if (WEFT_MUTATE("withdrawals.look.sees_too_early", false, true)) answered(op);
     const std::uint32_t now = op.phase.load(order::relaxed);  // all but `asked` is the owner's

@@ -75,7 +75,7 @@ struct setting {
     return false;
   }
   /// The operation, to which the kernel answers after so many looks at the inbox or when cancelled. What
-  /// the cancel answers comes before that (it found its target) or after it.
+  /// the cancel answers comes before that (and it is the last) or after it.
   void submit_and_complete(model::world& model, int looks, bool found = false) noexcept {
     withdrawals::prepare(op);
     started = owner.arm(op, waiter) == job::arm_result::armed;
