@@ -97,6 +97,30 @@ weft::task<> spawn_join(rounds& r) {
   }
 }
 
+weft::task<> go_join(rounds& r) {
+  while (r.next()) {
+    for (count i = 0; i < r.n; i++) {
+      auto handle = weft::go([] {});
+      co_await handle;
+    }
+  }
+}
+
+template <count Of>
+weft::task<> go_join_many(rounds& r) {
+  std::vector<weft::join_handle<>> all;
+  all.reserve(Of);
+  while (r.next()) {
+    for (count done = 0; done < r.n; done += Of) {
+      for (count i = 0; i < Of; i++) {
+        all.push_back(weft::go([] { weft::await(weft::yield_now()); }));
+      }
+      for (auto& handle : all) co_await handle;
+      all.clear();
+    }
+  }
+}
+
 template <count Of>
 weft::task<> spawn_join_many(rounds& r) {
   std::vector<weft::join_handle<>> all;
@@ -642,6 +666,8 @@ struct row {
 constexpr row rows[] = {
     {"calls", calls, 50'000},
     {"spawn_join", spawn_join, 50'000},
+    {"go_join", go_join, 20'000},
+    {"go_join_64", go_join_many<64>, 64 * 300},
     {"spawn_join_64", spawn_join_many<64>, 64 * 1000},
     {"spawn_join_1000", spawn_join_many<1000>, 50'000},
     {"fork_join", fork_join, 100'000},

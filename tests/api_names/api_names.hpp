@@ -11,7 +11,8 @@
 // not yet: 0
 #define HAS_VALUE_MEMBER 0     // op.value() throws weft::error; there is weft::value(op)
 #define HAS_PREEMPT_AFTER 0    // runtime_options::preempt_after
-#define HAS_FIBER_STACK 0      // runtime_options::fiber_stack, spawn_options::stack
+#define HAS_FIBER_STACK 1      // runtime_options::fiber_stack, spawn_options::stack
+#define HAS_FIBERS 1           // go, await
 #define HAS_OTHER_DRIVERS 0    // driver::poll, kqueue, iocp
 #define HAS_INTERVAL 1         // class interval
 #define HAS_WORKER_THREAD 1    // class worker_thread

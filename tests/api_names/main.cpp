@@ -12,6 +12,7 @@ constexpr name switched[] = {
     {"result::value() that throws weft::error", HAS_VALUE_MEMBER},
     {"runtime_options::preempt_after", HAS_PREEMPT_AFTER},
     {"runtime_options::fiber_stack, spawn_options::stack", HAS_FIBER_STACK},
+    {"go, await", HAS_FIBERS},
     {"driver::poll, kqueue, iocp", HAS_OTHER_DRIVERS},
     {"interval", HAS_INTERVAL},
     {"worker_thread", HAS_WORKER_THREAD},

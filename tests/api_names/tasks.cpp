@@ -120,6 +120,21 @@ weft::task<> tasks() {
 #if HAS_BACKTRACE
   static_cast<void>(weft::this_task::backtrace());
 #endif
+#if HAS_FIBERS
+  const auto in_fiber = [](int x) {
+    CHECK(weft::this_task::in_fiber());
+    return weft::await(f(x));
+  };
+  auto usual = weft::go(in_fiber, 2);
+  const int usual_gave = co_await usual;
+  CHECK(usual_gave == 4 && !weft::this_task::in_fiber());
+  auto options = weft::go(
+      weft::spawn_options{
+          .name = "n", .priority = weft::priority::high, .worker = 0, .stack = 64 * 1024},
+      in_fiber, 3);
+  const int options_gave = co_await options;
+  CHECK(options_gave == 6);
+#endif
 }
 
 void runtimes() {

@@ -37,6 +37,13 @@ def hello():
     check(out == "3 * 3 + 4 * 4 = 25\n5 * 5 was stopped after 10 ms\n", f"hello prints its two lines: {out!r}")
 
 
+def legacy_in_fiber():
+    p = program("legacy_in_fiber")
+    out, err = p.communicate(timeout=TIMEOUT_S)
+    check(p.returncode == 0 and not err, "legacy_in_fiber ends with 0 " + err)
+    check(out == "8 words\n", f"legacy_in_fiber counts its words: {out!r}")
+
+
 def ping_pong():
     p = program("ping_pong")
     out, err = p.communicate(timeout=TIMEOUT_S)
@@ -102,7 +109,7 @@ def guest():
           f"guest does weft's work and the host's: {out!r}")
 
 
-TESTED = (hello, ping_pong, echo_server, guest, copy_tree)
+TESTED = (hello, legacy_in_fiber, ping_pong, echo_server, guest, copy_tree)
 untested = {file.stem for file in EXAMPLES.glob("*.cpp")} - {f.__name__ for f in TESTED} - {"serve"}  # tests/http
 check(not untested, f"each example is run here; left out: {sorted(untested) or 'none'}")
 for example in TESTED:

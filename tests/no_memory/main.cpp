@@ -22,6 +22,7 @@
 #include <optional>
 #include <ranges>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -100,6 +101,22 @@ void spawns_and_joins() {
     std::vector<weft::join_handle<int>> all;
     for (int i = 0; i < 10; ++i) all.push_back(weft::spawn(give, i));
     for (auto& one : all) co_await one;
+  });
+}
+/// Each row is a process of its own: the pool of stacks is made here, too.
+void goes_and_joins() {
+  in_job([]() -> task<> {
+    const counted here;
+    std::vector<weft::join_handle<int>> all;
+    for (int i = 0; i < 10; ++i) {
+      all.push_back(weft::go([](int x) { return weft::await(give(x)); }, i));
+    }
+    for (auto& one : all) co_await one;
+    auto stopped = weft::go([] { weft::await(weft::sleep_for(1h)); });
+    co_await weft::yield_now();
+    stopped.stop();
+    const auto how = co_await stopped.outcome();
+    if (!how.stopped()) throw std::logic_error("it was stopped");
   });
 }
 void awaits_in_all_ways() {
@@ -613,6 +630,7 @@ constexpr row rows[] = {
     {"runtime_poll", makes_a_runtime_on_poll},
     {"spawn_from_outside", spawns_from_outside},
     {"spawn", spawns_and_joins},
+    {"fibers", goes_and_joins},
     {"await", awaits_in_all_ways},
     {"scope", has_children},
     {"join_set", has_a_set_of_children},

@@ -218,6 +218,16 @@ void runtime_core::settle(job& made) noexcept {
   if (!made.is_pinned()) made.pin_to(next_home_.fetch_add(1, order::relaxed) % count);
 }
 
+unsigned runtime_core::home_of_new() noexcept {
+  const auto count = static_cast<unsigned>(processors_.size());
+  if (count == 1) return any_worker;
+  if (worker* const w = caller()) {
+    const worker::pinned pinned(*w);
+    if (const processor* const p = pinned.processor()) return p->index;
+  }
+  return next_home_.fetch_add(1, order::relaxed) % count;
+}
+
 void runtime_core::wake_one(idle::pusher who) noexcept {
   if (const auto sleeper = idle_.worker_to_notify(who)) wake_worker(*sleeper);
 }

@@ -59,6 +59,10 @@ class runtime_core final : public scheduler {
   result<void> shutdown(std::int64_t grace_ns);
   metrics_snapshot metrics() const;
   blocking_pool& blocking() noexcept { return blocking_; }
+  std::size_t fiber_stack() const noexcept { return options_.fiber_stack; }
+  /// The worker that a job stays on which may not move: the calling one; for other threads, each in turn.
+  /// any_worker: there is one only.
+  unsigned home_of_new() noexcept;
   /// Ends the program, with a message, in a child of fork(): it has none of the threads, and shares the
   /// drivers' descriptors with its parent.
   void assert_not_forked() const noexcept;
@@ -110,7 +114,7 @@ class runtime_core final : public scheduler {
   // Set before the first job that is not of normal priority is queued, and for ever: until then thieves
   // need not look at two thirds of the queues. The fences of idle.hpp order it as they do the queues.
   atomic<bool> prioritised_{false};
-  atomic<unsigned> next_home_{0};  // per_core: of jobs from outside
+  atomic<unsigned> next_home_{0};  // of per_core's jobs, and of fibers, from outside
   atomic<std::uint64_t> injections_{0};
   atomic<std::uint32_t> injecting_{0};  // threads inside inject(): they may be anybody's
   idle idle_;

@@ -56,6 +56,8 @@ struct runtime_options {
   unsigned max_blocking_threads = 512;           // of spawn_blocking; more wait in line
   std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it
   pinning pin = pinning::none;
+  /// Of go(): address space for each fiber's stack; memory only for the pages that it touches.
+  std::size_t fiber_stack = std::size_t{256} * 1024;
   panic_policy on_panic = panic_policy::abort;
   std::string_view name = "weft";  // of its threads; copied
 };

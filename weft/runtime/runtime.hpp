@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/runtime/fiber_job.hpp"
 #include "weft/runtime/metrics.hpp"
 #include "weft/runtime/options.hpp"
 #include "weft/task/current.hpp"
@@ -106,6 +107,31 @@ class runtime {
   template <class F, class... A>
     requires(!detail::can_spawn<F, A...>)
   auto spawn(F&&, A&&...) {
+    detail::explain_spawn<F, A...>();
+    return join_handle<>();
+  }
+
+  /// Runs f(args...) in a fiber: see go.hpp, whose await() it waits by.
+  template <class F, class... A>
+    requires spawnable<F, A...>
+  auto go(F&& f, A&&... args) -> join_handle<detail::fiber_value_t<F, A...>> {
+    return go(spawn_options{}, std::forward<F>(f), std::forward<A>(args)...);
+  }
+  template <class F, class... A>
+    requires spawnable<F, A...>
+  auto go(spawn_options options, F&& f, A&&... args)
+      -> join_handle<detail::fiber_value_t<F, A...>> {
+    static_cast<void>(detail::scheduler_of(*core_));
+    const detail::next_block_account paid_by(options.account);
+    auto& job = detail::make_fiber_job(detail::plan_fiber(*core_, options), options,
+                                       std::forward<F>(f), std::forward<A>(args)...);
+    launch(job);
+    return join_handle<detail::fiber_value_t<F, A...>>(job);
+  }
+  /// Only here to refuse, with advice.
+  template <class F, class... A>
+    requires(!detail::can_spawn<F, A...>)
+  auto go(F&&, A&&...) {
     detail::explain_spawn<F, A...>();
     return join_handle<>();
   }

@@ -32,6 +32,7 @@
 #include "weft/os/clock.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
+#include "weft/runtime/fiber_stacks.hpp"
 #include "weft/task/current.hpp"
 #include "weft/task/frame_trim.hpp"
 
@@ -635,7 +636,7 @@ void worker::sleep() noexcept {
   std::int64_t deadline = std::min(next_look_ns(skipped), leave_at_ns_);
   std::int64_t trim_ns = never_ns;  // not on a clock that can be moved: memory is of the real one
   if (!core_.env_.is_virtual()) {
-    trim_ns = trim_due_ns(last_look_ns_);
+    trim_ns = std::min(trim_due_ns(last_look_ns_), fiber_stacks::trim_due_ns(last_look_ns_));
     // A few times after a burst, then no more: an idle program sleeps for good. Where no park has a
     // time-out it is done when something else has woken this thread.
     if (!WEFT_INFINITE_TIMEOUTS && trim_ns < deadline) deadline = trim_ns;
@@ -655,6 +656,7 @@ void worker::sleep() noexcept {
   // Not while searching: whoever makes work would wake nobody else for it.
   if (WEFT_UNLIKELY(trim_ns <= last_look_ns_) && !searching_ && !has_work()) {
     trim_frames(last_look_ns_);
+    fiber_stacks::trim(last_look_ns_);
     core_.jobs_.trim(*p.jobs);
     core_.jobs_.trim();
   }

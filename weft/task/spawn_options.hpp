@@ -1,6 +1,8 @@
 // spawn_options: what a job may be told when it is made.
 #pragma once
 
+#include <cstddef>
+
 #include "weft/task/job.hpp"
 #include "weft/task/priority.hpp"
 
@@ -13,6 +15,8 @@ struct spawn_options {
   const char* name = "";  // for listings; must outlive the job
   weft::priority priority = weft::priority::normal;
   unsigned worker = any_worker;  // below runtime_options::workers: it runs there and nowhere else
+  std::size_t stack = 0;         // of go(): bytes; 0: runtime_options::fiber_stack
+  bool migrates = false;  // of go(): any worker may go on with it; docs/guide/fibers.md first
   const frame_account* account = nullptr;  // what its tree is booked to; by default its maker's
 };
 

@@ -1,0 +1,238 @@
+// Invariants
+//   I1  thread_ is set while the fiber runs: the context of who resumed it, which stands on the stack of
+//       that call of go_on(). So a thread needs no context that lives longer, and whoever resumes a
+//       fiber from another one's stack (a job that runs a loop of its own) is no special case.
+//   I2  What a fiber waits in is begun by whoever resumed it, after it has left its stack: once it is begun
+//       another thread may resume the fiber, or end it, and nothing of either is touched any more.
+//   I3  The address of what is thread-local is not kept across a switch: running() and
+//       exchange_running() are not inlined, and go_on() stays on its thread.
+//
+// A stop ends at the fiber_wait, as at a catch_stop: frames of coroutines inside of what is awaited are
+// destroyed before, as everywhere, and then the stack is unwound by a throw from there.
+//
+// Rejected
+//   _Unwind_ForcedUnwind: a `catch (...)` inside of a handler would terminate without a word (the C++
+//     library cannot stack a foreign exception on a caught one), std::uncaught_exceptions() would be 0 in
+//     destructors, and both catch it in `catch (...)` all the same.
+//   To let a swallowed stop be, and throw again at the next await: a loop that logs and goes on never ends.
+//   To begin the operation on the fiber's stack: it could be resumed before it has left.
+#include "weft/runtime/fiber.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "weft/base/assert.hpp"
+#include "weft/base/cache_line.hpp"
+#include "weft/os/fault_handler.hpp"
+#include "weft/runtime/await.hpp"
+#include "weft/runtime/core.hpp"
+#include "weft/runtime/fiber_stacks.hpp"
+#include "weft/runtime/runtime.hpp"
+#include "weft/runtime/worker.hpp"
+#include "weft/task/current.hpp"
+
+namespace weft::detail {
+namespace {
+
+struct of_thread {
+  fiber* running;
+  bool has_signal_stack;  // or there is none to be had
+};
+// Read in a handler of SIGSEGV, so never allocated on demand.
+thread_local constinit of_thread this_threads __attribute__((tls_model("initial-exec"))) = {};
+
+[[noreturn]] void end_program(const char* what) noexcept {
+  const job* const running = current_job();
+  std::fprintf(stderr, "weft: fiber %llu '%s': %s\n",
+               running != nullptr ? static_cast<unsigned long long>(running->id()) : 0,
+               running != nullptr ? running->name() : "", what);
+  std::abort();
+}
+
+}  // namespace
+
+// --- the fiber ------------------------------------------------------------------------------------
+
+WEFT_NOINLINE fiber* fiber::running() noexcept {
+  asm volatile("");
+  return this_threads.running;
+}
+
+WEFT_NOINLINE fiber* fiber::exchange_running(fiber* now) noexcept {
+  asm volatile("");
+  if (WEFT_UNLIKELY(!this_threads.has_signal_stack)) {
+    this_threads.has_signal_stack = true;
+    os::use_signal_stack();
+  }
+  return std::exchange(this_threads.running, now);
+}
+
+fiber::fiber(stack on, std::size_t usable, root_job& owner, const fiber_calls& calls) noexcept
+    : context_(on.low(), usable, &main, this), stack_(on), owner_(owner), calls_(calls) {}
+
+/// In a handler, on a stack for handlers.
+void fiber::tell_of_overflow(const void* address) noexcept {
+  const fiber* const here = running();
+  if (here == nullptr) return;
+  const auto found = fiber_stacks::find_guard(address);
+  if (!found || found->low() != here->stack_.low()) return;
+  char number[21];
+  const auto decimal = [&number](std::uint64_t n) noexcept {
+    char* at = number + sizeof(number) - 1;
+    *at = '\0';
+    do {
+      *--at = static_cast<char>('0' + n % 10);
+      n /= 10;
+    } while (n != 0);
+    return at;
+  };
+  os::write_from_handler("weft: fiber ");
+  os::write_from_handler(decimal(here->owner_.id()));
+  os::write_from_handler(" '");
+  os::write_from_handler(here->owner_.name());
+  os::write_from_handler("' ran over the end of its stack of ");
+  os::write_from_handler(decimal(here->stack_.bytes() >> 10));
+  os::write_from_handler(
+      " KiB: give it more by go(spawn_options{.stack = ...}, f) or runtime_options::fiber_stack, "
+      "or "
+      "keep large objects off it\n");
+}
+
+fiber& fiber::make(std::size_t stack_bytes, root_job& owner, const fiber_calls& calls) {
+  [[maybe_unused]] static const bool told = (os::tell_of_faults(&tell_of_overflow), true);
+  const auto on = fiber_stacks::take(stack_bytes);
+  if (!on) throw std::bad_alloc();
+  constexpr std::size_t own_bytes = (sizeof(fiber) + cache_line - 1) / cache_line * cache_line;
+  const std::size_t usable = (on->bytes() - own_bytes) & ~(cache_line - 1);
+  return *::new (static_cast<void*>(on->low() + usable)) fiber(*on, usable, owner, calls);
+}
+
+void fiber::give_back(fiber& over) noexcept {
+  const stack free = over.stack_;
+  over.~fiber();
+  fiber_stacks::give(free);
+}
+
+context& fiber::main(void* self) {
+  auto& mine = *static_cast<fiber*>(self);
+  mine.calls_.run(mine.owner_);
+  return *mine.thread_;
+}
+
+std::coroutine_handle<> fiber::go_on() noexcept {
+  context here;
+  thread_ = &here;  // I1
+  fiber* const outer = exchange_running(this);
+  context::switch_to(here, context_);
+  exchange_running(outer);
+  if (WEFT_LIKELY(!context_.is_over())) return std::exchange(begins_, nullptr)->begin();  // I2
+  root_job& ended = owner_;
+  const fiber_calls& calls = calls_;
+  give_back(*this);
+  return calls.end(ended);
+}
+
+void fiber::wait_in(fiber_wait& w) noexcept {
+  begins_ = &w;
+  context::switch_to(context_, *thread_);
+}
+
+void fiber::unwind() {
+  if (unwinding_) {
+    end_program(
+        "awaits after it was stopped. Either catch (...) kept the exception of the stop, which it "
+        "must rethrow, or a destructor awaits: in a shield_scope it may");
+  }
+  unwinding_ = true;
+  throw fiber_stop();
+}
+
+void fiber_stop::was_swallowed() noexcept {
+  end_program(
+      "was stopped, and a catch (...) did not rethrow what it caught: end such a handler with "
+      "`throw;`, or await(catch_stop(op)) where the stop is to be seen");
+}
+
+fiber& make_fiber(std::size_t stack_bytes, root_job& owner, const fiber_calls& calls) {
+  return fiber::make(stack_bytes, owner, calls);
+}
+std::coroutine_handle<> begin_fiber(fiber& ready) noexcept { return ready.go_on(); }
+void discard_fiber(fiber& unused) noexcept { fiber::give_back(unused); }
+
+void assert_stop_not_swallowed(const fiber& running, bool stopped) noexcept {
+  if (WEFT_LIKELY(running.is_unwinding() == stopped)) return;
+  end_program(
+      "was stopped, and a catch (...) kept the exception of the stop: end such a handler with "
+      "`throw;`, or await(catch_stop(op)) where the stop is to be seen");
+}
+
+// --- its await ------------------------------------------------------------------------------------
+
+fiber_wait::fiber_wait(fiber& waiting, void* awaiter, starter start) noexcept
+    : fiber_(waiting), awaiter_(awaiter), start_(start) {
+  promise_base& as_waiter = this->promise();
+  as_waiter.attach(static_cast<boundary&>(*this), waiting.owner());
+}
+
+void fiber_wait::suspend() {
+  fiber_.wait_in(*this);
+  if (WEFT_UNLIKELY(thrown_ != nullptr)) std::rethrow_exception(std::move(thrown_));
+  if (WEFT_UNLIKELY(this->stopped())) fiber_.unwind();
+}
+
+std::coroutine_handle<> fiber_wait::begin() noexcept {
+  const std::coroutine_handle<relay_promise> me = base::handle();
+  try {
+    return start_(awaiter_, me);
+  } catch (...) {  // it does not wait then
+    thrown_ = std::current_exception();
+    return me;
+  }
+}
+
+std::coroutine_handle<> fiber_wait::resumed() noexcept { return fiber_.go_on(); }
+
+fiber& this_fiber() noexcept {
+  fiber* const here = fiber::running();
+  job* const running = current_job();
+  if (WEFT_LIKELY(here != nullptr && &here->owner() == running)) return *here;
+  WEFT_ASSERT(running == nullptr,
+              "weft::await() was called in a job that is no fiber, or in a coroutine that a fiber "
+              "awaits: co_await it, or start the function by weft::go()");
+  WEFT_ASSERT(
+      running != nullptr,
+      "weft::await() was called in a plain thread: use weft::block_on or runtime::block_on");
+  std::abort();
+}
+
+// --- where it belongs -----------------------------------------------------------------------------
+
+namespace {
+constexpr std::size_t usual_stack_bytes = runtime_options().fiber_stack;
+}
+
+fiber_plan plan_fiber(const spawn_options& options) noexcept {
+  job* const running = current_job();
+  WEFT_ASSERT(running != nullptr,
+              "weft::go was called outside of a job; use runtime::go on this thread");
+  if (worker* const w = current_worker()) return plan_fiber(w->core(), options);
+  return {running->home(), options.stack != 0 ? options.stack : usual_stack_bytes, any_worker};
+}
+
+fiber_plan plan_fiber(runtime_core& core, const spawn_options& options) noexcept {
+  const bool placed = options.migrates || options.worker != any_worker;
+  return {core, options.stack != 0 ? options.stack : core.fiber_stack(),
+          placed ? any_worker : core.home_of_new()};
+}
+
+}  // namespace weft::detail
+
+namespace weft::this_task {
+
+bool in_fiber() noexcept {
+  const detail::fiber* const here = detail::fiber::running();
+  return here != nullptr && &here->owner() == current_job();
+}
+
+}  // namespace weft::this_task
