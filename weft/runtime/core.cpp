@@ -72,9 +72,10 @@ std::vector<std::unique_ptr<io::driver>> make_drivers(environment& env, driver k
 os::poll_set make_doorbell(const io::driver& driver) {
   constexpr const char* what = "the descriptor of a guest runtime could not be made";
   if (driver.descriptor() < 0) {
-    throw error(std::make_error_code(std::errc::not_supported),
-                "scheduling::guest needs a driver that another loop can poll, io_uring or epoll; poll "
-                "has no descriptor of its own");
+    throw error(
+        std::make_error_code(std::errc::not_supported),
+        "scheduling::guest needs a driver that another loop can poll, io_uring or epoll; poll "
+        "has no descriptor of its own");
   }
   auto made = os::poll_set::make();
   if (!made) throw error(made.error(), what);

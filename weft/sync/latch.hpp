@@ -5,11 +5,12 @@
 //   co_await done.wait();
 //
 //   Threads   any; a plain thread waits by weft::block_on(done.wait())
-//   Cost      count_down(): one compare-exchange; wait() at zero: a load
+//   Cost      count_down(): one subtraction; wait() at zero: a load
 //   Cancel    a stopped wait() has had no effect
 //   Memory    24 bytes; no allocation per wait
 //   Lifetime  who has waited may destroy it, even while the last count_down() returns
 //   After     std::latch
+//   Protocol  top of latch.cpp
 #pragma once
 
 #include <cstddef>
@@ -23,22 +24,33 @@ class latch {
   class waiting;
 
   explicit latch(std::size_t count) noexcept : list_(count) {
-    WEFT_ASSERT(count <= wait_list::state_max, "a latch cannot count that far");
+    WEFT_ASSERT(count <= count_max, "a latch counts from count_max at most");
   }
+  static constexpr std::size_t count_max = wait_list::state_max >> 1;
+
   /// What was written before is seen by whom the last one lets through.
   void count_down(std::size_t n = 1) noexcept;
   [[nodiscard("co_await it")]] waiting wait() noexcept;
   /// Whether it is at zero.
   [[nodiscard]] bool try_wait() const noexcept {
-    return wait_list::state_of(
-               list_.load(WEFT_MUTATE("latch.look.relaxed", order::acquire, order::relaxed))) == 0;
+    const word seen = look();
+    return WEFT_UNLIKELY(wait_list::is_held(seen)) ? look_when_free() : is_open(seen);
   }
   /// count_down(), and then wait(). It counts although the wait may be stopped.
   [[nodiscard("co_await it")]] waiting arrive_and_wait(std::size_t n = 1) noexcept;
 
  private:
   friend class waiting;
-  void count_down_for_waiters(std::size_t n) noexcept;
+  using word = wait_list::word;
+  static constexpr word owed = count_max + 1;  // of the state: see latch.cpp
+
+  word look() const noexcept {
+    return list_.load(WEFT_MUTATE("latch.look.relaxed", order::acquire, order::relaxed));  // P1
+  }
+  bool look_when_free() const noexcept;
+  /// All have counted, and nobody touches it any more.
+  static bool is_open(word seen) noexcept { return seen == wait_list::calm(0); }
+  void count_down_beside(word seen, std::size_t n) noexcept;
   static void assert_counts(std::size_t left, std::size_t n) noexcept {
     WEFT_ASSERT(n <= left, "a latch was counted down more often than it was made for");
   }
@@ -48,10 +60,12 @@ class latch {
 class [[nodiscard("co_await it")]] latch::waiting final : public wait_list_operation<waiting> {
  public:
   explicit waiting(latch& l) noexcept : wait_list_operation(l.list_), latch_(l) {}
-  bool try_now(job&) const noexcept { return latch_.try_wait(); }
+  bool try_now(job&) const noexcept { return is_open(latch_.look()); }
   bool take(wait_list::hold& held, job&, wait_list::list&) const noexcept {
-    return held.state() == 0;
+    return held.state() == 0 &&
+           WEFT_MUTATE("latch.opens_before_the_line_is_called", held.empty(), true);
   }
+  bool left(wait_list::hold& held, wait_list::list&) noexcept override;
   void await_resume() const noexcept {}
   const char* what() const noexcept override { return "latch"; }
 
@@ -65,17 +79,12 @@ inline latch::waiting latch::arrive_and_wait(std::size_t n) noexcept {
   return waiting(*this);
 }
 inline void latch::count_down(std::size_t n) noexcept {
-  wait_list::word seen = list_.load(order::relaxed);
-  while (wait_list::is_calm(seen)) {
-    const std::size_t left = wait_list::state_of(seen);
-    assert_counts(left, n);
-    // Acquire, too: the last one hands on what the others wrote.
-    if (list_.change(seen, left - n,
-                     WEFT_MUTATE("latch.count.relaxed", order::acq_rel, order::relaxed))) {
-      return;  // the last access
-    }
-  }
-  count_down_for_waiters(n);
+  // Acquire, too: the last one hands on what the others wrote.
+  const word seen =
+      list_.subtract(n, WEFT_MUTATE("latch.count.relaxed", order::acq_rel, order::relaxed));  // P1
+  assert_counts(wait_list::state_of(seen), n);
+  if (wait_list::is_calm(seen)) return;  // the last access
+  count_down_beside(seen, n);
 }
 
 }  // namespace weft

@@ -14,7 +14,7 @@ namespace {
 
 WEFT_MODEL_TEST(latch, last_one_lets_all_through_with_what_each_has_written,
                 model::kills("latch.count.relaxed", "latch.look.relaxed", "latch.end.wakes_nobody",
-                             "wait_list.unlock.relaxed"),
+                             "latch.count.hold_forgotten", "wait_list.unlock.relaxed"),
                 SYNC_MODEL_LIMITS) {
   model::job_thread job;
   latch done(2);
@@ -32,7 +32,8 @@ WEFT_MODEL_TEST(latch, last_one_lets_all_through_with_what_each_has_written,
   model.run();
 }
 
-WEFT_MODEL_TEST(latch, who_is_let_through_may_destroy_it, model::kills("wait_list.looked_at_again"),
+WEFT_MODEL_TEST(latch, who_is_let_through_may_destroy_it,
+                model::kills("wait_list.looked_at_again", "latch.count.looks_again"),
                 SYNC_MODEL_LIMITS) {
   model::job_thread job;
   auto done = std::make_unique<latch>(2);
@@ -44,6 +45,43 @@ WEFT_MODEL_TEST(latch, who_is_let_through_may_destroy_it, model::kills("wait_lis
   for (int i = 0; i < 2; ++i) {
     model.thread("counter", [&] { known->count_down(); });
   }
+  model.run();
+}
+
+WEFT_MODEL_TEST(latch, stopped_one_does_not_open_it_before_the_last_count_is_done,
+                model::kills("latch.left.opens_it"), model::reaches("open", "shut"),
+                SYNC_MODEL_LIMITS) {
+  model::job_thread job;
+  auto done = std::make_unique<latch>(1);
+  latch* const known = done.get();
+  model.thread("waiter", [&] {
+    const bool let_through = model::await(job, done->wait());
+    const bool open = let_through || done->try_wait();
+    model.outcome(open ? "open" : "shut");
+    if (open) done.reset();
+  });
+  model.thread("counter", [&] { known->count_down(); });
+  model.thread("stopper", [&] { job.stop(); });
+  model.run();
+}
+
+WEFT_MODEL_TEST(latch, who_comes_while_the_line_is_called_does_not_go_through_first,
+                model::kills("latch.opens_before_the_line_is_called"), SYNC_MODEL_LIMITS) {
+  model::job_thread first, second;
+  auto done = std::make_unique<latch>(1);
+  latch* const known = done.get();
+  atomic<bool> first_has_gone(false);
+  model.thread("first", [&] {
+    static_cast<void>(model::await(first, known->wait()));
+    first_has_gone.store(true, order::release);
+  });
+  model.thread("second", [&] {
+    const bool let_through = model::await(second, known->wait());
+    model.check(let_through, "nobody stops it");
+    first.stop();
+    if (first_has_gone.load(order::acquire)) done.reset();  // nobody else uses it
+  });
+  model.thread("counter", [&] { known->count_down(); });
   model.run();
 }
 

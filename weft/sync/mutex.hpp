@@ -35,6 +35,11 @@ class condition_wait;
 class mutex {
  public:
   class locking;
+#if WEFT_MODEL
+  using lock_await = locking;  // there are no coroutines that could await it
+#else
+  using lock_await = wait_list_await<locking>;
+#endif
 
   mutex() noexcept = default;
   ~mutex() {
@@ -44,7 +49,7 @@ class mutex {
   }
 
   /// Waits for the lock. Result: a mutex_guard.
-  [[nodiscard("co_await it")]] locking lock() noexcept;
+  [[nodiscard("co_await it")]] lock_await lock() noexcept;
   /// Result: a guard that holds nothing if somebody has it.
   [[nodiscard("it unlocks when it goes away: give it a name")]] mutex_guard try_lock() noexcept;
   /// A moment's truth, for listings and tests.
@@ -150,8 +155,10 @@ class [[nodiscard("it unlocks when it goes away: give it a name")]] mutex_guard 
 
 class [[nodiscard("co_await it")]] mutex::locking final : public wait_list_operation<locking> {
  public:
+  using primitive = mutex;
   explicit locking(mutex& m) noexcept : wait_list_operation(m.list_), mutex_(m) {}
-  WEFT_ALWAYS_INLINE bool try_now(job& me) noexcept { return mutex_.take(&me); }
+  static WEFT_ALWAYS_INLINE bool try_at(mutex& m, job& me) noexcept { return m.take(&me); }
+  bool try_now(job& me) noexcept { return try_at(mutex_, me); }
   bool take(wait_list::hold& held, job& me, wait_list::list&) const noexcept {
     const word state = held.state();
     if (may_take(held.found())) {
@@ -168,7 +175,8 @@ class [[nodiscard("co_await it")]] mutex::locking final : public wait_list_opera
   }
   bool left(wait_list::hold& held, wait_list::list& next) noexcept override;
   std::coroutine_handle<> woken(promise_base& who) noexcept;
-  mutex_guard await_resume() const noexcept { return mutex_guard(&mutex_); }
+  static mutex_guard result_at(mutex& m) noexcept { return mutex_guard(&m); }
+  mutex_guard await_resume() const noexcept { return result_at(mutex_); }
   const char* what() const noexcept override { return "mutex"; }
 
  private:
@@ -180,7 +188,7 @@ class [[nodiscard("co_await it")]] mutex::locking final : public wait_list_opera
   bool owns_;  // written by whoever takes it from the list: it was handed the lock
 };
 
-inline mutex::locking mutex::lock() noexcept { return locking(*this); }
+inline mutex::lock_await mutex::lock() noexcept { return lock_await(*this); }
 inline mutex_guard mutex::try_lock() noexcept {
   return mutex_guard(take(current_job()) ? this : nullptr);
 }

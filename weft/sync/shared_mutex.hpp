@@ -42,6 +42,13 @@ class shared_mutex {
  public:
   template <bool Writes>
   class locking;
+#if WEFT_MODEL
+  template <bool Writes>
+  using lock_await = locking<Writes>;  // there are no coroutines that could await it
+#else
+  template <bool Writes>
+  using lock_await = wait_list_await<locking<Writes>>;
+#endif
 
   shared_mutex() noexcept = default;
   ~shared_mutex() {
@@ -51,8 +58,8 @@ class shared_mutex {
         "guards go first");
   }
 
-  [[nodiscard("co_await it")]] locking<true> lock() noexcept;
-  [[nodiscard("co_await it")]] locking<false> lock_shared() noexcept;
+  [[nodiscard("co_await it")]] lock_await<true> lock() noexcept;
+  [[nodiscard("co_await it")]] lock_await<false> lock_shared() noexcept;
   /// Result: a guard that holds nothing if it would have had to wait.
   [[nodiscard("it unlocks when it goes away: give it a name")]] shared_mutex_guard<true>
   try_lock() noexcept;
@@ -185,9 +192,13 @@ template <bool Writes>
 class [[nodiscard("co_await it")]] shared_mutex::locking final
     : public wait_list_operation<locking<Writes>, shared_mutex::request> {
  public:
+  using primitive = shared_mutex;
   explicit locking(shared_mutex& m) noexcept
       : wait_list_operation<locking<Writes>, shared_mutex::request>(m.list_), mutex_(m) {}
-  bool try_now(job&) noexcept { return mutex_.try_enter(Writes); }
+  static WEFT_ALWAYS_INLINE bool try_at(shared_mutex& m, job&) noexcept {
+    return m.try_enter(Writes);
+  }
+  bool try_now(job& me) noexcept { return try_at(mutex_, me); }
   bool take(wait_list::hold& held, [[maybe_unused]] job& me, wait_list::list&) noexcept {
     this->writes_ = Writes;
     const word state = held.state();
@@ -211,9 +222,10 @@ class [[nodiscard("co_await it")]] shared_mutex::locking final
     wait_list::wake(taken);
     return how == came::in ? who.handle() : unwind(who);
   }
-  shared_mutex_guard<Writes> await_resume() const noexcept {
-    return shared_mutex_guard<Writes>(&mutex_);
+  static shared_mutex_guard<Writes> result_at(shared_mutex& m) noexcept {
+    return shared_mutex_guard<Writes>(&m);
   }
+  shared_mutex_guard<Writes> await_resume() const noexcept { return result_at(mutex_); }
   const char* what() const noexcept override { return "shared_mutex"; }
 
  private:
@@ -221,9 +233,11 @@ class [[nodiscard("co_await it")]] shared_mutex::locking final
   shared_mutex& mutex_;
 };
 
-inline shared_mutex::locking<true> shared_mutex::lock() noexcept { return locking<true>(*this); }
-inline shared_mutex::locking<false> shared_mutex::lock_shared() noexcept {
-  return locking<false>(*this);
+inline shared_mutex::lock_await<true> shared_mutex::lock() noexcept {
+  return lock_await<true>(*this);
+}
+inline shared_mutex::lock_await<false> shared_mutex::lock_shared() noexcept {
+  return lock_await<false>(*this);
 }
 inline shared_mutex_guard<true> shared_mutex::try_lock() noexcept {
   return shared_mutex_guard<true>(try_enter(true) ? this : nullptr);

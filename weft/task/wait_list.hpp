@@ -21,7 +21,9 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include "weft/base/assert.hpp"
@@ -233,6 +235,9 @@ WEFT_ALWAYS_INLINE bool sees_stop(const job& me) noexcept {
 }
 }  // namespace detail
 
+template <class Operation>
+class wait_list_await;
+
 /// An operation on a wait_list. `Self` has
 ///
 ///   bool try_now(job& me) noexcept;         // done at once, without holding the list
@@ -284,6 +289,7 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
   ~wait_list_operation() = default;
 
  private:
+  friend class wait_list_await<Self>;
   static constexpr bool is_asked_when_woken() noexcept {
     return requires(Self& s, promise_base& who) { s.woken(who); };
   }
@@ -329,6 +335,61 @@ class wait_list_operation : public awaitable_operation<Self, Waiter> {
     return how;
   }
   Self& self() noexcept { return static_cast<Self&>(*this); }
+};
+
+/// Awaits an operation on a wait_list that is done at once most often: it becomes one, with its links and
+/// its virtual functions, when it must wait. The stores that this spares where it need not are 8 %
+/// of the lock and unlock of a mutex. `Operation` is made of a reference to its `primitive`, and has
+///
+///   static bool try_at(primitive&, job& me) noexcept;      // as try_now()
+///   static auto result_at(primitive&) noexcept;            // as await_resume()
+template <class Operation>
+class [[nodiscard("co_await it")]] wait_list_await {
+  using primitive = typename Operation::primitive;
+
+ public:
+  explicit wait_list_await(primitive& at) noexcept : at_(at) {}
+  wait_list_await(const wait_list_await&) = delete;
+  wait_list_await& operator=(const wait_list_await&) = delete;
+#ifdef NDEBUG
+  ~wait_list_await() = default;
+#else
+  ~wait_list_await() {
+    if (waited_) operation()->~Operation();  // which checks that nobody holds on to it
+  }
+#endif
+
+  WEFT_ALWAYS_INLINE bool await_ready() noexcept {
+    primitive& at = at_;  // before what the compiler takes for a change of it
+    job* const me = current_job();
+    const bool pays = me != nullptr && !detail::sees_stop(*me) && WEFT_LIKELY(me->spend_budget());
+    if (pays && Operation::try_at(at, *me)) return true;
+    paid_ = pays;
+    return false;
+  }
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    return awaits_by().await_suspend(waiter);
+  }
+  auto await_resume() const noexcept { return Operation::result_at(at_); }
+  /// What it waits in from now on; await_ready() was false. Called for each wait.
+  Operation& awaits_by() noexcept {
+#ifndef NDEBUG
+    if (std::exchange(waited_, true)) operation()->~Operation();
+#endif
+    auto* const made = ::new (static_cast<void*>(memory_)) Operation(at_);
+    if (paid_) made->stand(Operation::standing::paid);
+    return *made;
+  }
+
+ private:
+  primitive& at_;
+  bool paid_;  // written by a look that failed
+#ifndef NDEBUG
+  Operation* operation() noexcept { return std::launder(reinterpret_cast<Operation*>(memory_)); }
+  bool waited_ = false;
+#endif
+  alignas(Operation) std::byte memory_[sizeof(Operation)];
 };
 
 }  // namespace weft
