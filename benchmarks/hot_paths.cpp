@@ -14,9 +14,12 @@
 #include <cstring>
 #include <memory>
 #include <vector>
+#include <weft/fiber/context.hpp>
+#include <weft/fiber/stack.hpp>
 #include <weft/queue/injector.hpp>
 #include <weft/queue/run_queue.hpp>
 #include <weft/queue/work_deque.hpp>
+#include <weft/runtime/go.hpp>
 #include <weft/runtime/runtime.hpp>
 #include <weft/runtime/time.hpp>
 #include <weft/task/wait_queue.hpp>
@@ -172,6 +175,65 @@ weft::task<count> wake(count n) {
   co_return n / 2 * 2;
 }
 
+// --- fibers ---------------------------------------------------------------------------------------------
+
+/// One at a time, by a fiber.
+weft::task<count> go_join(count n) {
+  auto maker = weft::go([n] {
+    for (count i = 0; i < n; i++) weft::await(weft::go([] {}));
+  });
+  co_await maker;
+  co_return n;
+}
+
+/// Two that take turns. An operation: out of one's stack, through the queue, into the other's.
+weft::task<count> fiber_yield_two(count n) {
+  const auto yields = [n] {
+    for (count i = 0; i < n / 2; i++) weft::await(weft::yield_now());
+  };
+  auto a = weft::go(yields);
+  auto b = weft::go(yields);
+  co_await a;
+  co_await b;
+  co_return n / 2 * 2;
+}
+
+struct two_contexts {
+  weft::context thread;
+  weft::context* other = nullptr;
+  bool last = false;
+  static weft::context& come_back(void* argument) {
+    auto& both = *static_cast<two_contexts*>(argument);
+    while (!both.last) weft::context::switch_to(*both.other, both.thread);
+    return both.thread;
+  }
+};
+
+/// An operation is one way.
+count context_switch(count n) {
+  weft::stack_pool pool;
+  const auto on = pool.take();
+  if (!on) bench::wrong("no stack");
+  two_contexts both;
+  weft::context other(on->low(), on->bytes(), two_contexts::come_back, &both);
+  both.other = &other;
+  for (count i = 0; i < n / 2; i++) weft::context::switch_to(both.thread, other);
+  both.last = true;
+  weft::context::switch_to(both.thread, other);
+  pool.give(*on);
+  return n / 2 * 2;
+}
+
+count stack(count n) {
+  weft::stack_pool pool;
+  for (count i = 0; i < n; i++) {
+    const auto on = pool.take();
+    if (!on) bench::wrong("no stack");
+    pool.give(*on);
+  }
+  return n;
+}
+
 // --- what they stand on, by itself; an operation is in and out ------------------------------------------
 
 count timer(count n) {
@@ -291,6 +353,10 @@ constexpr path paths[] = {
     {"yield_pinned", yield_pinned, nullptr},
     {"wake", wake, nullptr},
     {"sleep_zero", sleep_zero, nullptr},
+    {"go_join", go_join, nullptr},
+    {"fiber_yield_two", fiber_yield_two, nullptr},
+    {"context_switch", nullptr, context_switch},
+    {"stack", nullptr, stack},
     {"timer", nullptr, timer},
     {"run_queue", nullptr, run_queue},
     {"work_deque", nullptr, work_deque},

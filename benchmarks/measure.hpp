@@ -124,16 +124,22 @@ inline double resident_bytes() {
   return static_cast<double>(resident) * 4096.0;
 }
 
-/// The most memory that this process ever had, MB.
-inline double peak_mb() {
+/// A figure of /proc/self/status, by its format.
+inline double status_kib(const char* format) {
   std::FILE* file = std::fopen("/proc/self/status", "r");
   char line[256];
   unsigned long kib = 0;
   while (file != nullptr && std::fgets(line, sizeof line, file) != nullptr)
-    if (std::sscanf(line, "VmHWM: %lu", &kib) == 1) break;
+    if (std::sscanf(line, format, &kib) == 1) break;
   if (file != nullptr) std::fclose(file);
-  return static_cast<double>(kib) / 1024.0;
+  return static_cast<double>(kib);
 }
+
+/// The most memory that this process ever had, MB.
+inline double peak_mb() { return status_kib("VmHWM: %lu") / 1024.0; }
+
+/// What the kernel holds to know where this process's memory is; not counted as resident.
+inline double page_table_bytes() { return status_kib("VmPTE: %lu") * 1024.0; }
 
 /// The CPU time of this process and all its threads, seconds.
 inline double cpu_s() {

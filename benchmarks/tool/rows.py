@@ -145,6 +145,23 @@ def scheduling():
              quick_n=50_000)]
 
 
+def fibers():
+    yield "fiber", "fibers: ns a switch, a yield, start + join and a pass through a channel; bytes of one that waits", [
+        Case("bare switch, one way", 1, "fiber", "switch", ("fiber",), [less("ns", "ns", 4)], n=1_000_000),
+        Case("yield, 2 fibers", 1, "fiber", "yield", ("go", "fiber"), [less("ns", "ns")], n=300_000, tasks=2),
+        Case("yield, 1000 fibers", 1, "fiber", "yield", ("go", "fiber"), [less("ns", "ns")], n=300_000, tasks=1000),
+        *(Case(f"fiber spawn+join, {at_once:,} at once", 1, "fiber", "spawn", peers, [less("ns", "ns", 150)],
+               n=200_000, tasks=at_once, repeat=10, quick_n=20_000, n_of={"threads": 3_000})
+          for at_once, peers in ((1, ("go", "fiber", "threads")), (64, ("go", "fiber")), (10_000, ("go", "fiber")))),
+        Case("channel ping-pong of fibers", 1, "fiber", "pingpong", ("go", "fiber", "threads"), [less("ns", "ns")],
+             n=200_000, n_of={"threads": 10_000}),
+        *(Case(f"{name} parked fibers", 1, "fiber", "memory", peers,
+               [less("bytes", "B", 4700), less("table_bytes", "B of page table"), less("ns", "ns to wake and join")],
+               n=n, repeat=1, quick_n=20_000, needs_gb=needs)
+          for name, n, peers, needs in (("10^5", 100_000, ("go", "fiber"), {"fiber": 2.0}),
+                                        ("10^6", 1_000_000, ("go",), {"weft": 6.0, "go": 5.0})))]
+
+
 def channels():
     yield "channel", "bounded channel of 1024: million messages a second, 1 to 1 and 4 to 4", [
         Case(f"channel, {pairs} to {pairs}", w, "sync", "channel", ("go", "tokio", "flume", "fiber", "asio"),
@@ -252,7 +269,7 @@ NETWORK = (echoes, https, file_reads)
 def benches():
     """By name: what it is, and its cases."""
     return {name: (what, cases)
-            for group in (fork_join, scheduling, channels, locks, time_and_threads, *NETWORK)
+            for group in (fork_join, scheduling, fibers, channels, locks, time_and_threads, *NETWORK)
             for name, what, cases in group()}
 
 

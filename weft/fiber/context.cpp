@@ -2,7 +2,8 @@
 //   I1  saved_ is null while a context runs and after it is over, else it is what the switch saved.
 //       A switch to one that runs, or is over, is refused by that (as far as one thread can see).
 //   I2  threads_ of what runs points to the exceptions of the thread that it runs on. Each switch
-//       hands the pointer on, so only a thread's own context looks it up, once.
+//       hands the pointer on, so it is looked up only for a thread's own context, or once a thread
+//       by who keeps an of_thread.
 //   I3  All that is per thread is exchanged before the stack pointer changes, on the thread that both
 //       contexts share for that moment. After the switch nothing of a thread is touched, so it does
 //       not matter which thread it is.
@@ -111,12 +112,16 @@ struct context::entry {
   }
 };
 
-context::context() noexcept : threads_(of_this_thread()), is_thread_(true) {
+context::of_thread context::of_thread::look_up() noexcept {
   detail::refuse_shadow_stack(weft_context_shadow_stack());
-#if WEFT_TSAN
-  tsan_fiber_ = __tsan_get_current_fiber();
-#endif
+  of_thread here;
+  here.exceptions_ = of_this_thread();
+  return here;
 }
+
+#if WEFT_TSAN
+void context::name_to_tsan() noexcept { tsan_fiber_ = __tsan_get_current_fiber(); }
+#endif
 
 context::context(void* low, std::size_t bytes, function run, void* argument) noexcept
     : run_(run), argument_(argument) {
@@ -134,6 +139,7 @@ context::context(void* low, std::size_t bytes, function run, void* argument) noe
 
 // ASan: the frames that it keeps elsewhere (fake_stack_) are lost with a context that was left in the
 // middle. They go when the context is left for good, which only what runs on its stack can do.
+#if WEFT_ASAN || WEFT_TSAN
 context::~context() {
 #if WEFT_ASAN
   if (is_thread_ && saved_ != nullptr) __lsan_unregister_root_region(low_, bytes_);
@@ -142,6 +148,7 @@ context::~context() {
   if (!is_thread_) __tsan_destroy_fiber(tsan_fiber_);
 #endif
 }
+#endif
 
 /// All of a switch but the stack. Result: the stack pointer to go on with.
 WEFT_NOT_INSTRUMENTED WEFT_ALWAYS_INLINE void* context::hand_over(context& from,

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "weft/channel/mpmc.hpp"
 #include "weft/runtime/go.hpp"
@@ -101,6 +102,30 @@ TEST(go_stop, one_that_never_began_does_not_run) {
   EXPECT_TRUE(rt.block_on(main()));
   EXPECT_FALSE(ran);
   EXPECT_EQ(kept.use_count(), 1);
+}
+
+TEST(go_stop, the_function_of_one_that_never_began_may_await_when_it_is_destroyed) {
+  testing::virtual_runtime rt;
+  bool closed = false;
+  struct closes {
+    bool* closed;
+    explicit closes(bool& c) noexcept : closed(&c) {}
+    closes(closes&& from) noexcept : closed(std::exchange(from.closed, nullptr)) {}
+    ~closes() {
+      if (closed == nullptr) return;
+      const shield_scope shielded;
+      await(sleep_for(1h));
+      *closed = true;
+    }
+  };
+  const auto main = [&]() -> task<bool> {
+    auto handle = go([at_end = closes(closed)] { ADD_FAILURE() << "it was stopped"; });
+    handle.stop();
+    auto how = co_await handle.outcome();
+    co_return how.stopped();
+  };
+  EXPECT_TRUE(rt.block_on(main()));
+  EXPECT_TRUE(closed);
 }
 
 TEST(go_stop, the_end_of_the_runtime_stops_those_that_wait) {

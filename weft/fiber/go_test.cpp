@@ -4,14 +4,22 @@
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <exception>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <new>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -130,6 +138,91 @@ TEST(go, runs_in_a_plain_threads_block_on) {
     co_return co_await waits;
   };
   EXPECT_EQ(block_on(main()), 8);
+}
+
+TEST(go, runs_in_a_block_on_that_a_fiber_calls) {
+  const auto inner = []() -> task<int> {
+    auto handle = go([] {
+      try {
+        throw 3;
+      } catch (int caught) {
+        await(yield_now());
+        return caught;
+      }
+    });
+    co_return co_await handle;
+  };
+  const auto outer = [&]() -> task<int> {
+    auto handle = go([&] {
+      try {
+        throw 4;
+      } catch (int caught) {
+        const int within = block_on(inner());  // on this fiber's stack
+        EXPECT_TRUE(this_task::in_fiber());
+        await(yield_now());
+        return 10 * within + caught;
+      }
+    });
+    co_return co_await handle;
+  };
+  EXPECT_EQ(block_on(outer()), 34);
+}
+
+TEST(go, runs_in_a_runtime_that_ends_in_a_fiber_of_another_one) {
+  runtime rt({.workers = 1});
+  auto handle = rt.go([] {
+    int ended = 0;
+    {
+      runtime inner({.mode = scheduling::current_thread});
+      for (int i = 0; i < 3; ++i) {
+        inner
+            .go([&ended] {
+              await(yield_now());
+              ++ended;
+            })
+            .detach();
+      }
+      static_cast<void>(inner.shutdown(1min));  // this thread drives it
+    }
+    EXPECT_TRUE(this_task::in_fiber());
+    await(yield_now());
+    return ended;
+  });
+  EXPECT_EQ(rt.block_on(handle), 0);  // they were stopped before they began
+}
+
+TEST(go, goes_on_in_whichever_thread_drives_its_runtime) {
+  runtime rt({.mode = scheduling::current_thread});
+  event next(event::auto_reset);
+  auto handle = rt.go([&] {
+    int turns = 0;
+    try {
+      throw 1;
+    } catch (int caught) {
+      for (; turns < 4; ++turns) await(next.wait());
+      return turns + caught + std::uncaught_exceptions();
+    }
+  });
+  const auto pass = [&next]() -> task<> {
+    next.set();
+    co_await yield_now();
+    co_await yield_now();
+  };
+  // All are there until the end, so that what is of one thread is at another address for each.
+  std::binary_semaphore passed(0);
+  std::latch over(1);
+  std::vector<std::thread> drivers;
+  for (int i = 0; i < 4; ++i) {
+    drivers.emplace_back([&] {
+      rt.block_on(pass());
+      passed.release();
+      over.wait();
+    });
+    passed.acquire();
+  }
+  EXPECT_EQ(rt.block_on(handle), 5);
+  over.count_down();
+  for (auto& each : drivers) each.join();
 }
 
 TEST(go, runs_in_a_thread_that_drives_its_runtime) {
@@ -298,6 +391,23 @@ TEST(go, has_the_stack_that_was_asked_for) {
             7800u);
 }
 
+TEST(go, a_stack_that_is_asked_for_too_small_is_large_enough_for_a_throw) {
+  runtime rt({.workers = 1});
+  const auto throws = [](int n) {
+    await(yield_now());
+    try {
+      throw n;
+    } catch (int caught) {
+      return caught;
+    }
+  };
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{4096}, std::size_t{16} << 10, (std::size_t{16} << 10) + 1,
+        std::size_t{32} << 10, (std::size_t{32} << 10) + 1, std::size_t{100'000}}) {
+    EXPECT_EQ(rt.block_on(rt.go(spawn_options{.stack = bytes}, throws, 3)), 3) << bytes;
+  }
+}
+
 TEST(go, gives_its_stack_back_at_its_end) {
   constexpr std::size_t size = std::size_t{128} << 10;  // nobody else here has such
   runtime rt({.workers = 1, .fiber_stack = size});
@@ -322,7 +432,8 @@ TEST(go, an_idle_runtime_gives_the_memory_of_free_stacks_back) {
     const std::int64_t due = stacks::trim_due_ns(now);
     ASSERT_NE(due, never_ns);
     now = std::max(now, due);
-    stacks::trim(now);
+    // Some at a time: what other tests have left may be much.
+    while (stacks::trim_due_ns(now) <= now) stacks::trim(now);
   };
   look();
   EXPECT_EQ(stacks::figures(size).warm, 1u) << "one was taken a moment ago";
@@ -333,6 +444,59 @@ TEST(go, an_idle_runtime_gives_the_memory_of_free_stacks_back) {
     look();
   }
 }
+
+TEST(go, free_stacks_that_were_needed_meanwhile_stay_and_the_others_go) {
+  constexpr std::size_t size = std::size_t{512} << 10;  // nobody else here has such
+  using stacks = detail::fiber_stacks;
+  const auto take_and_give = [](std::size_t count) {
+    std::vector<stack> taken;
+    for (std::size_t i = 0; i < count; ++i) taken.push_back(stacks::take(size).value());
+    for (const stack& each : taken) stacks::give(each);
+  };
+  std::int64_t now = 2'000'000'000'000;
+  const auto look = [&now] {
+    now = std::max(now, stacks::trim_due_ns(now));
+    for (int parts = 0; stacks::trim_due_ns(now) <= now; ++parts) {
+      ASSERT_LT(parts, 8) << "it is due for ever";
+      stacks::trim(now);
+    }
+  };
+  take_and_give(600);
+  look();
+  EXPECT_EQ(stacks::figures(size).warm, 600u);
+  take_and_give(2);
+  look();
+  EXPECT_EQ(stacks::figures(size).warm, 2u);
+  look();
+  EXPECT_EQ(stacks::figures(size).warm, 0u);
+  EXPECT_EQ(stacks::figures(size).reserved_bytes, 0u);
+}
+
+#if !WEFT_TSAN  // it looks at forks of programs with threads in its own way
+TEST(go, a_child_of_fork_gets_stacks_whatever_other_threads_were_at) {
+  constexpr std::size_t size = std::size_t{2} << 20;
+  using stacks = detail::fiber_stacks;
+  std::atomic<bool> enough = false;  // check: allow std-atomic: another thread that never rests
+  std::thread other([&] {
+    while (!enough) stacks::give(stacks::take(size).value());
+  });
+  for (int i = 0; i < 300; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(10);  // ends it if it waits for a thread that is not there
+      stacks::give(stacks::take(size).value());
+      ::_exit(0);
+    }
+    ASSERT_GT(child, 0);
+    int status = -1;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "child " << i;
+    if (status != 0) break;
+  }
+  enough = true;
+  other.join();
+}
+#endif
 
 TEST(go, without_memory_for_a_stack_throws_as_spawn_does) {
   runtime rt({.workers = 1});
@@ -410,6 +574,34 @@ TEST(go_death, an_overflow_of_the_stack_is_told_by_the_fibers_name) {
     rt.block_on(rt.go(spawn_options{.name = "recurses"}, deeper, 1));
   };
   EXPECT_DEATH(overflows(), "fiber [0-9]+ 'recurses' ran over the end of its stack of 25[0-9] KiB");
+}
+
+TEST(go_death, who_handled_the_signal_before_is_asked_after_it_was_told) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto overflows = [] {
+    struct sigaction mine = {};
+    mine.sa_sigaction = [](int, siginfo_t* about, void*) {
+      _exit(about->si_addr != nullptr ? 3 : 4);
+    };
+    mine.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    ::sigaction(SIGSEGV, &mine, nullptr);
+    ::sigaction(SIGBUS, &mine, nullptr);
+    runtime rt({.workers = 1});
+    rt.block_on(rt.go(spawn_options{.name = "recurses"}, deeper, 1));
+  };
+  EXPECT_EXIT(overflows(), ::testing::ExitedWithCode(3), "'recurses' ran over the end");
+}
+
+TEST(go_death, a_signal_that_the_program_ignores_stays_ignored) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto is_sent_one = [] {
+    std::signal(SIGSEGV, SIG_IGN);
+    runtime rt({.workers = 1});
+    rt.block_on(rt.go([] { ::kill(::getpid(), SIGSEGV); }));
+    rt.block_on(rt.go([] { std::fputs("went on\n", stderr); }));
+    _exit(5);
+  };
+  EXPECT_EXIT(is_sent_one(), ::testing::ExitedWithCode(5), "went on");
 }
 
 TEST(go_death, a_fault_elsewhere_is_not_told_as_one) {

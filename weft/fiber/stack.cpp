@@ -147,7 +147,42 @@ stack_pool::~stack_pool() {
   });
 }
 
+WEFT_ALWAYS_INLINE stack stack_pool::stack_of(slab& s, std::size_t number) const noexcept {
+  stack made;
+  made.low_ = s.base + number * stride_ + guard_bytes_;
+  made.bytes_ = bytes_;
+  if (bytes_ >= spread_from) made.bytes_ -= number % spread_steps * cache_line;
+  made.number_ = number % stacks_of_slab;
+  made.slab_ = &s;
+  return made;
+}
+
+/// Under the lock; there is one, and the caller counts it (I2).
+WEFT_ALWAYS_INLINE stack stack_pool::take_warm() noexcept {
+  slab& s = *warm_top_.in;
+  const std::size_t number = warm_top_.number;
+  s.warm &= ~(std::uint64_t{1} << number);
+  warm_top_ = s.warm_below[number];
+  --warm_count_;
+  if (warm_unused_ > warm_count_) warm_unused_ = warm_count_;
+  return stack_of(s, number);
+}
+
 result<stack> stack_pool::take() noexcept {
+  stack found;
+  {
+    spin_guard guard(lock_);
+    if (WEFT_LIKELY(warm_count_ != 0 && taken_ < taken_max_)) {
+      found = take_warm();
+      ++taken_;
+    }
+  }
+  if (WEFT_UNLIKELY(found.slab_ == nullptr)) return take_slowly();
+  open_to_use(found);
+  return found;
+}
+
+WEFT_NOINLINE result<stack> stack_pool::take_slowly() noexcept {
   stack found;
   std::error_code why;
   slab* mapped = nullptr;
@@ -184,12 +219,7 @@ result<stack> stack_pool::take() noexcept {
 /// Under the lock; the caller counts it (I2). False: there is no free one.
 bool stack_pool::take_free(stack& found) noexcept {
   if (warm_count_ != 0) {
-    slab& s = *warm_top_.in;
-    const std::size_t number = warm_top_.number;
-    s.warm &= ~(std::uint64_t{1} << number);
-    warm_top_ = s.warm_below[number];
-    --warm_count_;
-    found = stack_of(s, number);
+    found = take_warm();
     return true;
   }
   if (partial_.empty()) return false;
@@ -207,7 +237,7 @@ void stack_pool::give(stack free) noexcept {
   WEFT_ASSERT(free.slab_ != nullptr && free.slab_->owner == this,
               "a stack was given to a pool that it is not of");
   slab& s = *free.slab_;
-  const std::size_t number = number_of(free);
+  const std::size_t number = free.number_;
   const std::uint64_t bit = std::uint64_t{1} << number;
   {
     spin_guard guard(lock_);
@@ -235,7 +265,7 @@ void stack_pool::cool(stack free) noexcept {
     if (s.cold == 0) {
       partial_.push_front(s);  // I1; those that are nearly bare are left to become so
     }
-    s.cold |= std::uint64_t{1} << number_of(free);
+    s.cold |= std::uint64_t{1} << free.number_;
     ++cold_;
     --cooling_;
     if (s.cold != slab::all) return;
@@ -264,6 +294,36 @@ void stack_pool::trim() noexcept {
     }
     cool(free);
   }
+  release_bare();
+}
+
+bool stack_pool::trim_unused(std::size_t most) noexcept {
+  stack free;
+  for (; most != 0 && take_unused(free); --most) cool(free);
+  bool none_is_warm = false;
+  {
+    spin_guard guard(lock_);
+    if (warm_unused_ != 0) return true;
+    warm_unused_ = warm_count_;
+    none_is_warm = warm_count_ == 0;
+  }
+  if (none_is_warm) release_bare();
+  return false;
+}
+
+/// False: none was left over.
+bool stack_pool::take_unused(stack& found) noexcept {
+  spin_guard guard(lock_);
+  if (warm_unused_ == 0) return false;
+  const std::size_t left = warm_unused_ - 1;
+  take_free(found);  // there is a warm one: there were as many all the time
+  warm_unused_ = left;
+  ++cooling_;
+  return true;
+}
+
+/// As many as there are now: who maps meanwhile would keep it here for ever.
+void stack_pool::release_bare() noexcept {
   std::size_t bare = 0;
   {
     spin_guard guard(lock_);
@@ -307,19 +367,6 @@ std::optional<stack> stack_pool::find_guard(const void* address) const noexcept 
 }
 
 // --- slabs ----------------------------------------------------------------------------------------
-
-stack stack_pool::stack_of(slab& s, std::size_t number) const noexcept {
-  stack made;
-  made.low_ = s.base + number * stride_ + guard_bytes_;
-  made.bytes_ = bytes_;
-  if (bytes_ >= spread_from) made.bytes_ -= number % spread_steps * cache_line;
-  made.slab_ = &s;
-  return made;
-}
-
-std::size_t stack_pool::number_of(const stack& s) const noexcept {
-  return static_cast<std::size_t>(s.low_ - s.slab_->base) / stride_;
-}
 
 std::size_t stack_pool::slab_bytes() const noexcept { return stacks_of_slab * stride_; }
 

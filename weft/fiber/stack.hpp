@@ -53,7 +53,8 @@ class stack {
  private:
   friend class stack_pool;
   std::byte* low_ = nullptr;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ : 58 = 0;
+  std::size_t number_ : 6 = 0;  // in its slab: to work it out takes a division
   detail::stack_slab* slab_ = nullptr;
 };
 
@@ -85,7 +86,15 @@ class stack_pool {
   /// Stacks that are free now lose their pages, and what is free of address space goes back.
   void trim() noexcept;
 
+  /// Of the free stacks those that nobody needed since the last call that gave false lose their pages, up
+  /// to `most` of them. True: there are more, call it again. With the last warm stack address space goes, too.
+  [[nodiscard]] bool trim_unused(std::size_t most) noexcept;
+
   stack_figures figures() const noexcept;
+
+  /// Around a fork(): holds the pool still, and lets it go in the parent and in the child.
+  void hold() const noexcept { lock_.lock(); }
+  void let_go() const noexcept { lock_.unlock(); }
 
   /// Bytes between guards: what the options said, in whole pages.
   std::size_t stack_bytes() const noexcept { return bytes_; }
@@ -104,10 +113,13 @@ class stack_pool {
   friend struct detail::stack_slab;
   using slab = detail::stack_slab;
 
+  result<stack> take_slowly() noexcept;
+  stack take_warm() noexcept;
   bool take_free(stack& found) noexcept;
+  bool take_unused(stack& found) noexcept;
+  void release_bare() noexcept;
   void cool(stack free) noexcept;
   stack stack_of(slab& s, std::size_t number) const noexcept;
-  std::size_t number_of(const stack& s) const noexcept;
   void put_in(slab& s) noexcept;
   void take_out(slab& s) noexcept;
   slab* take_bare(std::size_t most) noexcept;
@@ -133,6 +145,8 @@ class stack_pool {
   bool guards_by_protection_;  // from the options, or learnt
   place warm_top_;             // the last one given; the one before it stands in its slab
   std::size_t warm_count_ = 0;
+  std::size_t warm_unused_ =
+      0;  // so many, at least, there were since the last look of trim_unused()
   intrusive_list<slab, of_pool> slabs_;
   intrusive_list<slab, with_cold> partial_;  // bare ones at the end
   std::size_t slab_count_ = 0;

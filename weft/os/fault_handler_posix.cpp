@@ -23,12 +23,15 @@ void pass_on(int number, siginfo_t* about, void* machine) noexcept {
   const struct sigaction& old = before[number == SIGSEGV ? 0 : 1];
   if ((old.sa_flags & SA_SIGINFO) != 0) return old.sa_sigaction(number, about, machine);
   if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN) return old.sa_handler(number);
+  // One that somebody sent by kill(), and the program ignores, is nothing.
+  const bool sent = about->si_code <= 0;
+  if (sent && old.sa_handler == SIG_IGN) return;
   // What faulted does so again on return, and the kernel ends the program with the place in the core.
-  // A fault that is ignored ends it, too; one that somebody sent by kill() is sent again.
+  // A fault that is ignored ends it, too; one that was sent is sent again.
   struct sigaction usual = {};
   usual.sa_handler = SIG_DFL;
   ::sigaction(number, &usual, nullptr);
-  if (about->si_code <= 0) ::raise(number);
+  if (sent) ::raise(number);
 }
 
 void handle(int number, siginfo_t* about, void* machine) {

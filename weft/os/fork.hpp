@@ -14,4 +14,9 @@ namespace weft::os {
 /// this function. Cost: a relaxed load.
 std::uint32_t fork_generation() noexcept;
 
+/// `before` is called before each fork() from now on, on the thread that calls it, and `after` in the parent and
+/// in the child: they take locks, and let them go, that another thread could hold at that moment, and the
+/// child would wait for for ever. A refusal (no memory) changes nothing.
+void around_forks(void (*before)(), void (*after)()) noexcept;
+
 }  // namespace weft::os

@@ -19,4 +19,8 @@ std::uint32_t fork_generation() noexcept {
   return generation.load(order::relaxed);
 }
 
+void around_forks(void (*before)(), void (*after)()) noexcept {
+  static_cast<void>(::pthread_atfork(before, after, after));
+}
+
 }  // namespace weft::os

@@ -33,11 +33,11 @@ class fiber {
   static void give_back(fiber& over) noexcept;
 
   /// On the stack of a thread: runs it until it waits or is over. Result: what to resume.
-  std::coroutine_handle<> go_on() noexcept;
+  WEFT_ALWAYS_INLINE std::coroutine_handle<> go_on() noexcept;
 
   // On its own stack.
   /// Leaves it; `w` is begun then, on the thread's stack. Returns when that has ended.
-  void wait_in(fiber_wait& w) noexcept;
+  WEFT_ALWAYS_INLINE void wait_in(fiber_wait& w) noexcept;
   [[noreturn]] void unwind();
 
   root_job& owner() const noexcept { return owner_; }
@@ -51,7 +51,6 @@ class fiber {
   fiber(stack on, std::size_t usable, root_job& owner, const fiber_calls& calls) noexcept;
   ~fiber() = default;
   static context& main(void* self);
-  static fiber* exchange_running(fiber* now) noexcept;
   static void tell_of_overflow(const void* address) noexcept;
 
   context context_;

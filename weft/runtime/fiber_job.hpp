@@ -98,35 +98,30 @@ class fiber_root final : public root<T> {
   }
 
   static std::coroutine_handle<> start(root_job& self) noexcept {
-    auto& mine = static_cast<fiber_root&>(self);
-    if (WEFT_LIKELY(!mine.stop_requested())) return begin_fiber(*mine.fiber_);
-    // Before it ran: not even its first line is executed.
-    discard_fiber(*std::exchange(mine.fiber_, nullptr));
-    mine.body_.~Body();
-    mine.open_slot();
-    mine.was_stopped = true;
-    mine.ended = true;
-    return mine.end();
+    return begin_fiber(*static_cast<fiber_root&>(self).fiber_);
   }
 
-  /// The function and its arguments are destroyed on the fiber's stack, too: they may await, in a shield.
+  /// The function and its arguments are destroyed on the fiber's stack, too, also if it was stopped before
+  /// its first line: they may await, in a shield.
   static void run(root_job& self) noexcept {
     auto& mine = static_cast<fiber_root&>(self);
     std::exception_ptr error;
-    bool stopped = false;
-    try {
-      if constexpr (std::is_void_v<T>) {
-        mine.body_();
-      } else {
-        mine.slot().set_value(mine.body_());
+    bool stopped = mine.stop_requested();
+    if (WEFT_LIKELY(!stopped)) {
+      try {
+        if constexpr (std::is_void_v<T>) {
+          mine.body_();
+        } else {
+          mine.slot().set_value(mine.body_());
+        }
+      } catch (const fiber_stop& stop) {
+        stop.arrived();
+        stopped = true;
+      } catch (...) {
+        error = std::current_exception();
       }
-    } catch (const fiber_stop& stop) {
-      stop.arrived();
-      stopped = true;
-    } catch (...) {
-      error = std::current_exception();
+      assert_stop_not_swallowed(*mine.fiber_, stopped);
     }
-    assert_stop_not_swallowed(*mine.fiber_, stopped);
     mine.body_.~Body();
     mine.open_slot();  // it is in no queue any more
     mine.was_stopped = stopped;

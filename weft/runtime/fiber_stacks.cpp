@@ -10,6 +10,7 @@
 #include "weft/base/atomic.hpp"
 #include "weft/base/spin_lock.hpp"
 #include "weft/base/time.hpp"
+#include "weft/os/fork.hpp"
 #include "weft/task/frame_trim.hpp"
 
 namespace weft::detail {
@@ -18,14 +19,12 @@ namespace {
 constexpr unsigned size_bits_min = std::bit_width(fiber_stacks::bytes_min) - 1;
 constexpr unsigned size_bits_max = 36;  // 64 GiB
 constexpr unsigned pool_count = size_bits_max - size_bits_min + 1;
+// A stack beyond costs a system call to give back, and another one, with a page fault, to take: 2 us, where the
+// fiber takes 0.1. There are never more than there were fibers at once.
+constexpr std::size_t warm_max = std::size_t{16} << 10;
+constexpr std::size_t trimmed_at_once_max = 256;  // 0.3 ms
 
-struct sized_pool {
-  explicit sized_pool(unsigned bits) noexcept : stacks({.bytes = std::size_t{1} << bits}) {}
-  stack_pool stacks;
-  atomic<bool> in_use{false};  // one was taken since the last look. Relaxed: it carries nothing
-};
-
-constinit atomic<sized_pool*> pools[pool_count] = {};
+constinit atomic<stack_pool*> pools[pool_count] = {};
 constinit spin_lock making;  // of a pool
 // When trim() is due; never_ns: no stack was given since all pools were found bare. Relaxed: it carries nothing.
 constinit atomic<bool> has_free{false};
@@ -36,11 +35,27 @@ unsigned index_of(std::size_t bytes) noexcept {
   return bits <= size_bits_min ? 0 : bits - size_bits_min;
 }
 
+// A thread may hold one of the locks while another one forks: the child would wait for it for ever.
+void before_fork() {
+  making.lock();
+  for (const auto& each : pools) {
+    if (const stack_pool* const there = each.load(order::relaxed)) there->hold();
+  }
+}
+void after_fork() {
+  for (const auto& each : pools) {
+    if (const stack_pool* const there = each.load(order::relaxed)) there->let_go();
+  }
+  making.unlock();
+}
+
 /// nullptr: no memory.
-sized_pool* pool_for(unsigned index) noexcept {
-  if (sized_pool* const there = pools[index].load(order::acquire)) return there;  // P1
-  auto* const made = new (std::nothrow) sized_pool(index + size_bits_min);
-  sized_pool* there = nullptr;
+stack_pool* pool_for(unsigned index) noexcept {
+  if (stack_pool* const there = pools[index].load(order::acquire)) return there;  // P1
+  [[maybe_unused]] static const bool asked = (os::around_forks(before_fork, after_fork), true);
+  auto* const made = new (std::nothrow)
+      stack_pool({.bytes = std::size_t{1} << (index + size_bits_min), .warm_max = warm_max});
+  stack_pool* there = nullptr;
   {
     spin_guard guard(making);
     there = pools[index].load(order::relaxed);
@@ -57,23 +72,22 @@ result<stack> fiber_stacks::take(std::size_t bytes) noexcept {
   WEFT_ASSERT(bytes != 0 && index_of(bytes) < pool_count,
               "a fiber's stack has between 1 byte and 64 GiB; see spawn_options::stack and "
               "runtime_options::fiber_stack");
-  sized_pool* const from = pool_for(index_of(bytes));
+  stack_pool* const from = pool_for(index_of(bytes));
   if (from == nullptr) return std::unexpected(std::make_error_code(std::errc::not_enough_memory));
-  if (!from->in_use.load(order::relaxed)) from->in_use.store(true, order::relaxed);
-  return from->stacks.take();
+  return from->take();
 }
 
 void fiber_stacks::give(stack free) noexcept {
   // Up to 960 bytes were left out at its top.
-  pools[index_of(free.bytes())].load(order::acquire)->stacks.give(free);  // P1
+  pools[index_of(free.bytes())].load(order::acquire)->give(free);  // P1
   if (!has_free.load(order::relaxed)) has_free.store(true, order::relaxed);
 }
 
 std::optional<stack> fiber_stacks::find_guard(const void* address) noexcept {
   for (const auto& each : pools) {
-    const sized_pool* const there = each.load(order::acquire);  // P1
+    const stack_pool* const there = each.load(order::acquire);  // P1
     if (there == nullptr) continue;
-    if (auto found = there->stacks.find_guard(address)) return found;
+    if (auto found = there->find_guard(address)) return found;
   }
   return std::nullopt;
 }
@@ -90,30 +104,25 @@ std::int64_t fiber_stacks::trim_due_ns(std::int64_t now_ns) noexcept {
 
 void fiber_stacks::trim(std::int64_t now_ns) noexcept {
   if (trim_due_ns(now_ns) > now_ns) return;
-  looked_ns.store(now_ns, order::relaxed);
-  has_free.store(
-      false, order::relaxed);  // before the pools are looked at: who gives one meanwhile says so
+  // Before the pools are looked at: who gives one meanwhile says so.
+  has_free.store(false, order::relaxed);
   bool left = false;
   for (auto& each : pools) {
-    sized_pool* const there = each.load(order::acquire);  // P1
+    stack_pool* const there = each.load(order::acquire);  // P1
     if (there == nullptr) continue;
-    if (there->in_use.load(order::relaxed)) {
-      there->in_use.store(false, order::relaxed);
-      left = left || there->stacks.figures().warm != 0;
-    } else {
-      there->stacks.trim();
+    if (there->trim_unused(trimmed_at_once_max)) {  // it is still due
+      has_free.store(true, order::relaxed);
+      return;
     }
+    left = left || there->figures().warm != 0;
   }
-  if (left) {
-    has_free.store(true, order::relaxed);
-  } else {
-    looked_ns.store(0, order::relaxed);
-  }
+  if (left) has_free.store(true, order::relaxed);
+  looked_ns.store(left ? now_ns : 0, order::relaxed);
 }
 
 stack_figures fiber_stacks::figures(std::size_t bytes) noexcept {
-  const sized_pool* const there = pools[index_of(bytes)].load(order::acquire);  // P1
-  return there != nullptr ? there->stacks.figures() : stack_figures{};
+  const stack_pool* const there = pools[index_of(bytes)].load(order::acquire);  // P1
+  return there != nullptr ? there->figures() : stack_figures{};
 }
 
 }  // namespace weft::detail

@@ -2,9 +2,11 @@
 //
 //   Threads  any
 //   Cost     take() and give() of a warm stack: 20 ns
-//   Memory   sizes are powers of two: few pools, and one that is there for each
-//   Trim     an idle worker looks once a second: a pool of which none was taken for that long gives the pages
-//            of its free stacks back
+//   Memory   sizes are powers of two: few pools, and one that is there for each. Up to 16 384 free stacks of
+//            a size keep their pages, never more than were taken at once
+//   Fork     nobody holds a lock at a fork, so that a child can have fibers, too
+//   Trim     an idle worker looks once a second, and what of the free stacks was not needed all the while
+//            gives its pages back, some at a time
 #pragma once
 
 #include <cstddef>
@@ -17,7 +19,8 @@ namespace weft::detail {
 
 class fiber_stacks {
  public:
-  static constexpr std::size_t bytes_min = std::size_t{16} << 10;  // less is taken as this
+  // Less is taken as this: a fiber's own object is to leave context::stack_bytes_min.
+  static constexpr std::size_t bytes_min = std::size_t{32} << 10;
 
   [[nodiscard]] static result<stack> take(std::size_t bytes) noexcept;
   static void give(stack free) noexcept;
@@ -26,6 +29,7 @@ class fiber_stacks {
 
   /// Units: the monotonic clock. When trim() wants to be called; never_ns: nothing is to be done.
   [[nodiscard]] static std::int64_t trim_due_ns(std::int64_t now_ns) noexcept;
+  /// A part of it; as long as it is still due there is more.
   static void trim(std::int64_t now_ns) noexcept;
 
   /// Of the pool for stacks of that size.
