@@ -15,6 +15,7 @@ from pathlib import Path
 
 # name of a function, or file:name where others of that name have a row
 WITHOUT = {
+    "backtrace": "never waits, so no stop is found in it",
     "respond": "a program's own; how the server stops it: weft/http/cancel_everywhere_test.cpp",
     "shut_down": "shutdown_write() of either kind; buffered_writer's has a row",
     "serve_per_worker": "needs several workers, and the harness has one; serve() has a row",

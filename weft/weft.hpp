@@ -37,6 +37,7 @@
 #include "weft/net/udp.hpp"
 #include "weft/net/unix.hpp"
 #include "weft/runtime/await.hpp"
+#include "weft/runtime/backtrace.hpp"
 #include "weft/runtime/block_on.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/blocking_class.hpp"

@@ -9,16 +9,16 @@
 #include <cstdlib>
 
 // not yet: 0
-#define HAS_VALUE_MEMBER 0     // op.value() throws weft::error; there is weft::value(op)
+#define HAS_VALUE_MEMBER 0     // never: result<T> is std::expected; weft::value(op), ok(op) instead
 #define HAS_PREEMPT_AFTER 0    // runtime_options::preempt_after
 #define HAS_FIBER_STACK 1      // runtime_options::fiber_stack, spawn_options::stack
 #define HAS_FIBERS 1           // go, await
-#define HAS_OTHER_DRIVERS 0    // driver::poll, kqueue, iocp
+#define HAS_OTHER_DRIVERS 1    // driver::poll, kqueue, iocp
 #define HAS_INTERVAL 1         // class interval
 #define HAS_WORKER_THREAD 1    // class worker_thread
 #define HAS_TASK_LOCAL 1       // class task_local
 #define HAS_THIS_TASK_TOKEN 1  // this_task::stop_token()
-#define HAS_BACKTRACE 0        // this_task::backtrace()
+#define HAS_BACKTRACE 1        // this_task::backtrace()
 #define HAS_SELECT 1           // select(a, b, ...)
 #define HAS_THEN 1             // then, and_then, or_else
 #define HAS_JUST 1             // just, never

@@ -6,10 +6,13 @@ class name {
  public:
   const char* what;
   bool there;
+  const char* why_not = "not yet";
 };
 
 constexpr name switched[] = {
-    {"result::value() that throws weft::error", HAS_VALUE_MEMBER},
+    {"result::value() that throws weft::error", HAS_VALUE_MEMBER,
+     "not so: result<T> is std::expected, whose value() throws std::bad_expected_access; use "
+     "weft::value(op) or ok(op)"},
     {"runtime_options::preempt_after", HAS_PREEMPT_AFTER},
     {"runtime_options::fiber_stack, spawn_options::stack", HAS_FIBER_STACK},
     {"go, await", HAS_FIBERS},
@@ -50,7 +53,7 @@ int main() {
   for (const name& n : switched) {
     if (n.there) continue;
     ++missing;
-    std::printf("not yet: %s\n", n.what);
+    std::printf("%s: %s\n", n.why_not, n.what);
   }
   std::printf("%d rows of the interface are not there yet\n", missing);
   runtimes();

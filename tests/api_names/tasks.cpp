@@ -118,7 +118,8 @@ weft::task<> tasks() {
   CHECK(weft::this_task::stop_token().stop_possible());
 #endif
 #if HAS_BACKTRACE
-  static_cast<void>(weft::this_task::backtrace());
+  const weft::backtrace here = co_await weft::this_task::backtrace();
+  CHECK(!here.empty() && !to_string(here).empty());
 #endif
 #if HAS_FIBERS
   const auto in_fiber = [](int x) {
@@ -171,6 +172,15 @@ void runtimes() {
   }
 #if HAS_OTHER_DRIVERS
   static_cast<void>(weft::driver::poll);
+  for (const weft::driver elsewhere : {weft::driver::kqueue, weft::driver::iocp}) {
+    bool refused = false;
+    try {
+      weft::runtime never({.workers = 1, .io = elsewhere});
+    } catch (const weft::error& e) {
+      refused = e.code() == std::errc::function_not_supported;
+    }
+    CHECK(refused);
+  }
 #endif
   static_cast<void>(weft::scheduling::guest);
   static_cast<void>(weft::driver::io_uring);

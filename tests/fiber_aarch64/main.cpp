@@ -113,6 +113,7 @@ class turns {
   }
   void yield() { context::switch_to(self_, *resumer_); }
   bool is_over() const { return self_.is_over(); }
+  context& self() { return self_; }
 
  private:
   static constexpr std::size_t bytes = 256 * 1024;
@@ -215,6 +216,35 @@ void unwinder_stops_at_the_entry() {
   expect(frames >= 3 && last >= boot && last <= boot + 16, "that is the entry of the context");
 }
 
+void visitor_unwinds_what_was_left() {
+  struct walk {
+    int frames = 0;
+    std::uintptr_t last = 0;
+  };
+  bool went_on = false;
+  turns t([&](turns& self) {
+    self.yield();
+    went_on = true;
+  });
+  t.resume();
+  walk w;
+  t.self().visit(
+      [](void* to) {
+        _Unwind_Backtrace(
+            [](_Unwind_Context* frame, void* into) {
+              auto& walked = *static_cast<walk*>(into);
+              if (_Unwind_GetIP(frame) != 0) walked.last = _Unwind_GetIP(frame);
+              return ++walked.frames < 100 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+            },
+            to);
+      },
+      &w);
+  const auto boot = reinterpret_cast<std::uintptr_t>(weft_context_boot);
+  expect(w.frames >= 5 && w.last >= boot && w.last <= boot + 16, "a visitor finds the entry");
+  t.resume();
+  expect(went_on, "who was visited goes on");
+}
+
 /// An emulator says yes to marks in the page table, and makes none: then they are not known.
 void guard_that_is_installed_guards() {
   using namespace weft::os;
@@ -257,6 +287,7 @@ int main() {
   keeps_registers_modes_and_exceptions();
   goes_on_on_other_threads();
   unwinder_stops_at_the_entry();
+  visitor_unwinds_what_was_left();
   guard_that_is_installed_guards();
   std::fflush(stdout);
   exception_that_leaves_ends_the_program();

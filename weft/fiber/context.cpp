@@ -56,6 +56,7 @@
 // In context_<processor>.S.
 extern "C" {
 WEFT_HIDDEN void weft_context_switch(void** save, void* to) noexcept;
+WEFT_HIDDEN void weft_context_visit(void* saved, void (*look)(void*), void* with) noexcept;
 WEFT_HIDDEN void* weft_context_prepare(void* top, void (*begin)(void*), void* argument) noexcept;
 WEFT_HIDDEN std::size_t weft_context_shadow_stack() noexcept;
 
@@ -201,6 +202,14 @@ WEFT_NOT_INSTRUMENTED void context::switch_to(context& from, context& to) noexce
 #if WEFT_ASAN
   from.arrive();
 #endif
+}
+
+// No switch: the thread goes on being itself, as in a signal's handler. So the sanitizers are not told, and
+// `look` throws nothing through it.
+void context::visit(void (*look)(void*), void* with) noexcept {
+  WEFT_ASSERT(saved_ != nullptr,
+              "a look at a context that runs, or is over; look at one that was left");  // I1
+  weft_context_visit(saved_, look, with);
 }
 
 namespace detail {

@@ -101,6 +101,46 @@ weft_context_switch:                    // (void** save, void* to)
         .cfi_endproc
         .size   weft_context_switch, .-weft_context_switch
 
+// Calls look(with) below what was saved, and comes back. To an unwinder the caller of this is what waits there.
+        .hidden weft_context_visit
+        .globl  weft_context_visit
+        .type   weft_context_visit,%function
+        .p2align 4
+weft_context_visit:                     // (void* saved, void (*look)(void*), void* with)
+        .cfi_startproc
+        hint    #34                     // bti c
+        stp     x29, x30, [sp, #-16]!
+        .cfi_adjust_cfa_offset 16
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
+        mov     x29, sp
+        .cfi_remember_state
+        mov     sp, x0
+        .cfi_def_cfa sp, 176
+        .cfi_offset x19, -176
+        .cfi_offset x20, -168
+        .cfi_offset x21, -160
+        .cfi_offset x22, -152
+        .cfi_offset x23, -144
+        .cfi_offset x24, -136
+        .cfi_offset x25, -128
+        .cfi_offset x26, -120
+        .cfi_offset x27, -112
+        .cfi_offset x28, -104
+        .cfi_offset x29, -96
+        .cfi_offset x30, -88
+        mov     x0, x2
+        blr     x1
+        mov     sp, x29
+        .cfi_restore_state
+        ldp     x29, x30, [sp], #16
+        .cfi_adjust_cfa_offset -16
+        .cfi_restore x29
+        .cfi_restore x30
+        ret
+        .cfi_endproc
+        .size   weft_context_visit, .-weft_context_visit
+
 // Where the first switch to a context goes: calls x20(x19). Nothing is above it: the unwinder stops,
 // after it has asked the personality routine what becomes of an exception.
         .hidden weft_context_boot

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <unwind.h>
 
+#include <algorithm>
 #include <array>
 #include <cfenv>
 #include <csignal>
@@ -47,6 +48,54 @@ TEST(fiber_context, goes_there_and_back_and_is_over_when_its_function_returns) {
   t.resume();
   EXPECT_EQ(said, "a");
   EXPECT_FALSE(t.is_over());
+  t.resume();
+  EXPECT_EQ(said, "ab");
+  EXPECT_TRUE(t.is_over());
+}
+
+struct seen_by_visit {
+  std::vector<std::uintptr_t> addresses;
+  const void* local = nullptr;
+};
+[[gnu::noinline]] void note_stack(void* to) {
+  auto& seen = *static_cast<seen_by_visit*>(to);
+  seen.local = __builtin_frame_address(0);
+  _Unwind_Backtrace(
+      [](_Unwind_Context* frame, void* into) {
+        auto& all = static_cast<seen_by_visit*>(into)->addresses;
+        all.push_back(_Unwind_GetIP(frame));
+        return all.size() < 100 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+      },
+      to);
+}
+
+TEST(fiber_context, visitor_unwinds_what_was_left_and_leaves_it_as_it_was) {
+  std::vector<std::uintptr_t> callers;  // of the function that waits
+  std::string said;
+  turns t([&](turns& self) {
+    seen_by_visit own;
+    note_stack(&own);
+    if (own.addresses.size() > 2) callers.assign(own.addresses.begin() + 2, own.addresses.end());
+    said += 'a';
+    self.yield();
+    said += 'b';
+  });
+  t.resume();
+  ASSERT_FALSE(callers.empty());
+  for (int i = 0; i < 2; ++i) {
+    seen_by_visit seen;
+    t.self().visit(&note_stack, &seen);
+    EXPECT_GE(seen.local, t.on().low());
+    EXPECT_LT(seen.local, t.on().low() + t.on().bytes());
+    ASSERT_GT(seen.addresses.size(), callers.size());
+    EXPECT_TRUE(std::equal(callers.rbegin(), callers.rend(), seen.addresses.rbegin()));
+    const auto boot = reinterpret_cast<std::uintptr_t>(weft_context_boot);
+    bool ends = false;
+    for (const std::uintptr_t at : seen.addresses) ends |= at >= boot && at <= boot + 16;
+    EXPECT_TRUE(ends);
+    EXPECT_LT(seen.addresses.size(), 100u);
+  }
+  EXPECT_EQ(said, "a");
   t.resume();
   EXPECT_EQ(said, "ab");
   EXPECT_TRUE(t.is_over());

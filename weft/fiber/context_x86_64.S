@@ -71,6 +71,38 @@ weft_context_switch:                    // (void** save, void* to)
         .cfi_endproc
         .size   weft_context_switch, .-weft_context_switch
 
+// Calls look(with) below what was saved, and comes back. To an unwinder the caller of this is what waits there.
+        .hidden weft_context_visit
+        .globl  weft_context_visit
+        .type   weft_context_visit,@function
+        .p2align 4
+weft_context_visit:                     // (void* saved, void (*look)(void*), void* with)
+        .cfi_startproc
+        endbr64
+        pushq   %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        movq    %rsp, %rbp
+        .cfi_remember_state
+        movq    %rdi, %rsp              // a multiple of 16, as a call wants it
+        .cfi_def_cfa %rsp, 64
+        .cfi_offset %r15, -56
+        .cfi_offset %r14, -48
+        .cfi_offset %r13, -40
+        .cfi_offset %r12, -32
+        .cfi_offset %rbx, -24
+        .cfi_offset %rbp, -16
+        movq    %rdx, %rdi
+        callq   *%rsi
+        movq    %rbp, %rsp
+        .cfi_restore_state
+        popq    %rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbp
+        ret
+        .cfi_endproc
+        .size   weft_context_visit, .-weft_context_visit
+
 // Where the first switch to a context goes: calls r13(r12). Nothing is above it: the unwinder stops,
 // after it has asked the personality routine what becomes of an exception.
         .hidden weft_context_boot

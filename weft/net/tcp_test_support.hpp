@@ -72,6 +72,9 @@ inline std::string driver_name(const ::testing::TestParamInfo<driver>& of) {
       return "epoll";
     case driver::poll:
       return "poll";
+    case driver::kqueue:  // not here
+    case driver::iocp:
+      break;
   }
   __builtin_unreachable();
 }

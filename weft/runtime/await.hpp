@@ -47,6 +47,13 @@ class fiber_wait final : private relay<fiber_wait>, private boundary_relay<fiber
   /// On the stack of a thread, when the fiber has left its own: from the start on it may be anywhere.
   std::coroutine_handle<> begin() noexcept;
 
+  // For backtraces.
+  /// The one that `waiting` is a part of.
+  static fiber_wait& from(promise_base& waiting) noexcept {
+    return *static_cast<fiber_wait*>(static_cast<base*>(waiting.handle().address()));
+  }
+  fiber& waiting_fiber() const noexcept { return fiber_; }
+
  private:
   friend base;
   friend boundary_relay<fiber_wait>;

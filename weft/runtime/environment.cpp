@@ -18,12 +18,27 @@ class machine final : public environment {
   result<std::unique_ptr<io::driver>> make_driver(driver kind,
                                                   std::string_view* why) noexcept override {
     switch (kind) {
-      case driver::automatic: return io::make_driver(io::driver_kind::automatic, why);
-      case driver::io_uring: return io::make_driver(io::driver_kind::io_uring, why);
-      case driver::epoll: return io::make_driver(io::driver_kind::epoll, why);
-      case driver::poll: return io::make_driver(io::driver_kind::poll, why);
+      case driver::automatic:
+        return io::make_driver(io::driver_kind::automatic, why);
+      case driver::io_uring:
+        return io::make_driver(io::driver_kind::io_uring, why);
+      case driver::epoll:
+        return io::make_driver(io::driver_kind::epoll, why);
+      case driver::poll:
+        return io::make_driver(io::driver_kind::poll, why);
+      case driver::kqueue:
+        return refuse("kqueue: not on this system; leave it to automatic", why);
+      case driver::iocp:
+        return refuse("iocp: not on this system; leave it to automatic", why);
     }
     __builtin_unreachable();
+  }
+
+ private:
+  static result<std::unique_ptr<io::driver>> refuse(std::string_view reason,
+                                                    std::string_view* why) noexcept {
+    if (why != nullptr) *why = reason;
+    return std::unexpected(std::make_error_code(std::errc::function_not_supported));
   }
 };
 

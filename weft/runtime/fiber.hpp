@@ -40,6 +40,9 @@ class fiber {
   WEFT_ALWAYS_INLINE void wait_in(fiber_wait& w) noexcept;
   [[noreturn]] void unwind();
 
+  /// Of one that waits, by who runs its job: calls look(with) on its stack, below all that is there.
+  void visit(void (*look)(void*), void* with) noexcept { context_.visit(look, with); }
+
   root_job& owner() const noexcept { return owner_; }
   bool is_unwinding() const noexcept { return unwinding_; }
   stack on() const noexcept { return stack_; }

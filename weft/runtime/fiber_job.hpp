@@ -161,7 +161,10 @@ class fiber_root final : public root<T> {
   }
 
   static constexpr root_job::operations how{
-      {.run = &root_job::run_root, .in_block = true}, &start, &free, &root<T>::error_of};
+      {.run = &root_job::run_root, .in_block = true, .is_fiber = true},
+      &start,
+      &free,
+      &root<T>::error_of};
   static constexpr fiber_calls calls{&run, &end_root};
 
   fiber* fiber_ = nullptr;  // until it is given back

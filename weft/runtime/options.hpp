@@ -26,8 +26,9 @@ enum class scheduling : std::uint8_t {
 /// alone, and the blocking pool for files. What was chosen, and why, is in the metrics. The environment variable
 /// WEFT_DRIVER (io_uring, epoll, poll) wins over automatic; set to anything else it is a weft::error of
 /// the runtime's constructor. scheduling::guest needs io_uring or epoll: poll has no descriptor that
-/// a host could wait for.
-enum class driver : std::uint8_t { automatic, io_uring, epoll, poll };
+/// a host could wait for. kqueue and iocp are of other systems than the one that this was built for: asked
+/// for here they are a weft::error (std::errc::function_not_supported) of the runtime's constructor.
+enum class driver : std::uint8_t { automatic, io_uring, epoll, poll, kqueue, iocp };
 
 /// Whether workers keep to certain CPUs. A refusal by the system is no error; metrics_snapshot says what
 /// was reached. For machines that one program has to itself: two that are pinned choose the same CPUs,

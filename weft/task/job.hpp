@@ -95,6 +95,8 @@ class operation {
   /// The job that waits in it; nullptr if it was never armed.
   job* owner() const noexcept;
   bool was_stopped() const noexcept { return (word_ & stopped) != 0; }
+  /// The coroutine that waits in it. Valid while it is armed.
+  promise_base& armed_by() const noexcept { return waiter(); }
 
  protected:
   operation() noexcept {}
@@ -133,6 +135,12 @@ struct job_kind {
   const job* (*part_of)(const job&) noexcept = nullptr;
   /// Of those that were given none.
   const char* name = "";
+  // The rest is for backtraces alone (await_chain.hpp).
+  /// Of a job that another one's await waits for as long as it lives: who waits. Asked by the job
+  /// itself. nullptr: whoever waits for it may leave before it ends, or nobody does.
+  promise_base* (*awaited_by)(const job&) noexcept = nullptr;
+  /// It is a fiber: where its chain of awaiters ends its stack goes on.
+  bool is_fiber = false;
 };
 
 /// Of a job that its scheduler does not run, because it is a thread of its own, or a test's.
@@ -294,7 +302,8 @@ class job {
   // Bindings of task_local. They are set before the job is launched, and then for life: so whoever makes a
   // job for it, a thief of a branch, too, may read them.
   void inherit_locals(const job& maker) {
-    const std::uintptr_t seen = maker.about_.load(order::acquire);  // X1: it may name itself meanwhile
+    const std::uintptr_t seen =
+        maker.about_.load(order::acquire);  // X1: it may name itself meanwhile
     if (WEFT_LIKELY(is_id(seen)) || extras_at(seen).locals.empty()) return;
     // Booked to the maker: this one may be no more than begun.
     make_extras(maker).locals.inherit(extras_at(seen).locals);

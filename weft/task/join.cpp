@@ -42,6 +42,13 @@ join_state::drop_result join_state::drop() noexcept {
   return before == done_word ? drop_result::ended : drop_result::left;
 }
 
+promise_base* join_state::waiter_of_running() const noexcept {
+  const std::uintptr_t seen = word_.load(order::relaxed);  // written before the job was launched
+  if (seen <= join_withdrawn) return nullptr;
+  return &reinterpret_cast<const operation*>(seen)
+              ->armed_by();  // NOLINT(performance-no-int-to-ptr)
+}
+
 std::coroutine_handle<> join_operation::start(promise_base& waiter) noexcept {
   if (joined_.get()->done()) return ready_at_once(*this, waiter);
   job& owner = *waiter.owner();

@@ -36,6 +36,9 @@ class join_state {
 
   bool done() const noexcept { return word_.load(order::acquire) == done_word; }  // P1
 
+  /// For the running job itself, of which is known that who waits for it does so until it has ended.
+  promise_base* waiter_of_running() const noexcept;
+
  private:
   friend class join_operation;
   static constexpr std::uintptr_t done_word = 1;

@@ -17,6 +17,10 @@
 
 namespace weft {
 
+namespace detail {
+class await_chain;
+}
+
 /// Where a stop ends: a job's root, catch_stop, a branch. It is resumed like a coroutine: its front is
 /// that of a coroutine's frame, as far as resuming needs one. A bare one is not told that it was a stop:
 /// the task that returned to it has no result then.
@@ -52,6 +56,17 @@ class boundary : public bare_boundary {
   bool stopped_ = false;
 };
 
+/// One in the middle of a job, beside which stands who goes on behind it: a backtrace does not end there.
+class inner_boundary : public boundary {
+ public:
+  promise_base* outer() const noexcept { return outer_; }
+
+ protected:
+  using boundary::boundary;
+  ~inner_boundary() = default;
+  promise_base* outer_ = nullptr;
+};
+
 class promise_base {
  public:
   promise_base() noexcept : job_(nullptr) {}
@@ -75,6 +90,10 @@ class promise_base {
   /// It returns to `edge`, where a stop ends, too.
   void attach(boundary& edge, job& owner) noexcept {
     above_ = reinterpret_cast<std::uintptr_t>(&edge.as_parent()) | under_edge;
+    job_ = &owner;
+  }
+  void attach(inner_boundary& edge, job& owner) noexcept {
+    above_ = reinterpret_cast<std::uintptr_t>(&edge.as_parent()) | under_inner_edge;
     job_ = &owner;
   }
   void attach(bare_boundary& edge, job& owner) noexcept {
@@ -119,12 +138,15 @@ class promise_base {
 
  private:
   friend class relay_promise;
+  friend class detail::await_chain;
   friend std::coroutine_handle<> unwind(promise_base& innermost) noexcept;
   // Of above_, beside the address of the parent, which is a multiple of 8.
   static constexpr std::uintptr_t under_edge = 1;  // the parent is a boundary's front
   static constexpr std::uintptr_t is_relay = 2;    // part of the frame above it: a relay_promise
   static constexpr std::uintptr_t is_edge = 4;     // such a one, which has the boundary beside it
+  // What is under a boundary is not known to be a relay, so those bits say which kind of boundary it is.
   static constexpr std::uintptr_t under_bare_edge = under_edge | is_edge;
+  static constexpr std::uintptr_t under_inner_edge = under_edge | is_relay;
   static constexpr std::uintptr_t bits = 7;
   bare_boundary& edge() const noexcept;
   using destroy_function = void(void*);
@@ -173,7 +195,8 @@ class relay_promise final : public promise_base {
 };
 
 inline bare_boundary& promise_base::edge() const noexcept {
-  if ((above_ & is_relay) != 0) return *static_cast<const relay_promise*>(this)->edge_;
+  if ((above_ & under_inner_edge) == is_relay)
+    return *static_cast<const relay_promise*>(this)->edge_;
   return *reinterpret_cast<bare_boundary*>(reinterpret_cast<unsigned char*>(parent()) -
                                            2 * sizeof(void*));
 }

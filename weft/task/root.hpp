@@ -184,7 +184,8 @@ class root_body<Self, Body, body_stays::until_called> {
 };
 
 /// `Body` has `using returned`, a task or a value, and `returned operator()()`; it is destroyed when
-/// the job ends, whenever its handle goes. It may have a `name`, for listings.
+/// the job ends, whenever its handle goes. It may have a `name`, for listings, and `is_awaited`: true if
+/// who waits for it does so until it has ended.
 template <class T, class Body>
 class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> {
   using base = root_body<root_of, Body>;
@@ -306,11 +307,22 @@ class root_of final : public root<T>, private root_body<root_of<T, Body>, Body> 
       return "";
     }
   }
-  static constexpr root_job::operations how{
-      {.run = &root_job::run_root, .in_block = true, .name = usual_name()},
-      &start_root,
-      &free,
-      &root<T>::error_of};
+  static constexpr auto usual_awaiter() noexcept -> promise_base* (*)(const job&) noexcept {
+    if constexpr (requires { requires Body::is_awaited; }) {
+      return [](const job& self) noexcept {
+        return static_cast<const root_of&>(self).join.waiter_of_running();
+      };
+    } else {
+      return nullptr;
+    }
+  }
+  static constexpr root_job::operations how{{.run = &root_job::run_root,
+                                             .in_block = true,
+                                             .name = usual_name(),
+                                             .awaited_by = usual_awaiter()},
+                                            &start_root,
+                                            &free,
+                                            &root<T>::error_of};
 };
 
 template <class R>
@@ -407,6 +419,8 @@ class await_body {
   using returned = task<T>;
   static constexpr bool is_used_up = true;
   static constexpr const char* name = name_of(For);
+  static constexpr bool is_awaited =
+      For != awaits_for::block_on;  // there it is a thread that waits
   explicit await_body(A& awaitable) noexcept : awaitable_(&awaitable) {}
   returned operator()() { return await_one<T>(awaitable_); }
 

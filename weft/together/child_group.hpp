@@ -46,14 +46,16 @@ class child_job : public job, public list_hook<> {
     void (*free)(child_job&) noexcept;                  // nullptr: the body, part of who waits
     std::uint32_t (*epoch)(const child_job&) noexcept;  // nullptr: only stop() is for it
   };
-  static constexpr job_kind as_child(const job* (*part_of)(const job&) noexcept = nullptr,
+  static constexpr job_kind as_child(promise_base* (*awaited_by)(const job&) noexcept = nullptr,
+                                     const job* (*part_of)(const job&) noexcept = nullptr,
                                      const char* name = "") noexcept {
     return {.run = &run_child,
             .list = &list_child,
             .told_to_stop = &child_told_to_stop,
             .in_block = part_of == nullptr,
             .part_of = part_of,
-            .name = name};
+            .name = name,
+            .awaited_by = awaited_by};
   }
   /// Throws std::bad_alloc, where there are bindings to inherit.
   child_job(scheduler& home, const operations& kind, child_group& group)

@@ -147,7 +147,11 @@ class fork_part : public std::conditional_t<I == 0, std::type_identity<F>, fork_
     }
     fork_group& group() noexcept { return part_.group(); }
 
-    static constexpr job_kind how{.run = &run, .in_block = true, .name = "fork"};
+    static promise_base* awaited_by(const job& self) noexcept {
+      return &static_cast<const taken&>(self).part_.group().parent();
+    }
+    static constexpr job_kind how{
+        .run = &run, .in_block = true, .name = "fork", .awaited_by = &awaited_by};
     fork_part& part_;
   };
   Await& group() noexcept { return static_cast<Await&>(*this); }
@@ -169,7 +173,7 @@ class fork_join_await;
 
 template <std::size_t... I, class... F>
 class fork_join_await<std::index_sequence<I...>, F...> final
-    : private boundary_relay<fork_join_await<std::index_sequence<I...>, F...>>,
+    : private boundary_relay<fork_join_await<std::index_sequence<I...>, F...>, inner_boundary>,
       private fork_group,
       private fork_part<fork_join_await<std::index_sequence<I...>, F...>, I, F>... {
   static constexpr std::size_t count = sizeof...(F);
@@ -188,7 +192,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   WEFT_ALWAYS_INLINE std::coroutine_handle<> await_suspend(
       std::coroutine_handle<P> waiter) noexcept {
     static_assert(weft_promise<P>, "fork_join() can be awaited in a weft::task only");
-    parent_ = &waiter.promise();
+    this->outer_ = &waiter.promise();
     offer(std::make_index_sequence<count - 1>());
     return run<0>();
   }
@@ -198,7 +202,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   }
 
  private:
-  friend boundary_relay<fork_join_await>;
+  friend boundary_relay<fork_join_await, inner_boundary>;
   template <class, std::size_t, class>
   friend class fork_part;
 
@@ -206,7 +210,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
   part_at<K>& part() noexcept {
     return *this;
   }
-  promise_base& parent() noexcept { return *parent_; }
+  promise_base& parent() noexcept { return *this->outer_; }
 
   /// The last one first, so that the next one to run is the one to take back.
   template <std::size_t... K>
@@ -237,7 +241,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
         inner.attach(parent());  // nothing else is left: it returns straight to the parent
       } else {
         if constexpr (K > 0) this->template resume_with<&fork_join_await::template resumed_at<K>>();
-        inner.attach(*this, *parent_->owner());
+        inner.attach(*this, *parent().owner());
       }
       return inner.handle();
     } else {
@@ -302,7 +306,7 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     return wait();
   }
   std::coroutine_handle<> wait() noexcept {
-    return wait_->start(*parent_, this->handle()) == fork_wait::start_result::suspended
+    return wait_->start(parent(), this->handle()) == fork_wait::start_result::suspended
                ? std::coroutine_handle<>(std::noop_coroutine())
                : conclude();
   }
@@ -323,8 +327,6 @@ class fork_join_await<std::index_sequence<I...>, F...> final
     if (wait_->error) std::rethrow_exception(std::move(wait_->error));
     ((part<I>().failed() ? static_cast<void>(part<I>().take()) : static_cast<void>(0)), ...);
   }
-
-  promise_base* parent_;  // set by await_suspend()
 };
 
 }  // namespace detail

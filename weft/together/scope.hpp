@@ -153,6 +153,10 @@ class scope_operation : private relay<scope_operation>, public operation, public
 
   /// The job that awaits it, once it has started.
   job& waiting_job() noexcept { return *outer().owner(); }
+  /// Of `child`, or of the body: who awaits the scope, until they have ended.
+  static promise_base* awaited_by(const job& child) noexcept {
+    return &static_cast<scope_operation&>(static_cast<const child_job&>(child).group()).outer();
+  }
 
   /// The one whose body or child the running job is; asserts that there is one.
   static scope_operation& of(job& running) noexcept;
@@ -323,7 +327,7 @@ class child_of final : public child_job, private root_body<child_of<Body, Tell>,
     }
   }
   static constexpr child_job::operations how{
-      {child_job::as_child()}, &start_child, &free_child, epoch_of()};
+      {child_job::as_child(&scope_operation::awaited_by)}, &start_child, &free_child, epoch_of()};
 
   [[no_unique_address]] Tell tell_;
 };
@@ -457,7 +461,10 @@ class scope_await_base : public scope_operation {
       return &static_cast<const body_job&>(self).of_.waiting_job();
     }
     static constexpr child_job::operations how{
-        {child_job::as_child(&waiting, "scope")}, &start_body_job, nullptr, nullptr};
+        {child_job::as_child(&scope_operation::awaited_by, &waiting, "scope")},
+        &start_body_job,
+        nullptr,
+        nullptr};
 
     scope_await_base& of_;
     task<R> task_;
