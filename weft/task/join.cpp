@@ -45,8 +45,8 @@ join_state::drop_result join_state::drop() noexcept {
 promise_base* join_state::waiter_of_running() const noexcept {
   const std::uintptr_t seen = word_.load(order::relaxed);  // written before the job was launched
   if (seen <= join_withdrawn) return nullptr;
-  return &reinterpret_cast<const operation*>(seen)
-              ->armed_by();  // NOLINT(performance-no-int-to-ptr)
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  return &reinterpret_cast<const operation*>(seen)->armed_by();
 }
 
 std::coroutine_handle<> join_operation::start(promise_base& waiter) noexcept {
