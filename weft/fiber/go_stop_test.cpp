@@ -1,6 +1,7 @@
 // How a stopped fiber ends: its stack is unwound, nothing swallows that, and shields hold.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -29,11 +30,11 @@ namespace {
 using namespace std::chrono_literals;
 
 struct counts {
-  explicit counts(int& n) noexcept : alive(n) { ++alive; }
+  explicit counts(std::atomic<int>& n) noexcept : alive(n) { ++alive; }
   ~counts() { --alive; }
   counts(const counts&) = delete;
   counts& operator=(const counts&) = delete;
-  int& alive;
+  std::atomic<int>& alive;
 };
 
 /// Starts f in a fiber, stops it when it waits, and says how it ended.
@@ -50,13 +51,13 @@ outcome_kind stopped_while_waiting(F f) {
   return rt.block_on(main());
 }
 
-task<> waits_inside(int& alive) {
+task<> waits_inside(std::atomic<int>& alive) {
   const counts here(alive);
   co_await sleep_for(1h);
 }
 
 TEST(go_stop, destroys_what_stands_on_the_stack_innermost_first) {
-  int alive = 0;
+  std::atomic<int> alive = 0;
   bool after = false;
   const auto inner = [&] {
     const counts second(alive);
@@ -129,7 +130,7 @@ TEST(go_stop, the_function_of_one_that_never_began_may_await_when_it_is_destroye
 }
 
 TEST(go_stop, the_end_of_the_runtime_stops_those_that_wait) {
-  int alive = 0;
+  std::atomic<int> alive = 0;
   {
     runtime rt({.workers = 2});
     semaphore arrived(0);
@@ -236,7 +237,7 @@ TEST(go_stop, one_that_returns_after_catch_stop_has_its_value) {
 }
 
 TEST(go_stop, children_of_a_scope_in_it_end_first) {
-  int alive = 0;
+  std::atomic<int> alive = 0;
   const auto child = [&]() -> task<> { co_await waits_inside(alive); };
   const auto body = [&](scope_ref s) -> task<> {
     s.spawn(child);
@@ -314,7 +315,7 @@ struct place {
   mutex m;
   semaphore permits{2};
   event turn{event::auto_reset};
-  int alive = 0;
+  std::atomic<int> alive = 0;
   int begun = 0;
 };
 
