@@ -273,7 +273,8 @@ result<void> sync_folder_of(const std::string& path) {
   auto folder = open_folder(AT_FDCWD, folder_of(path), true);
   if (!folder) return std::unexpected(folder.error());
   // Some file systems cannot, and say so: they need it no more than what cannot be done.
-  if (::fsync(folder->get()) < 0 && errno != EINVAL && errno != EROFS) return failed();
+  const int synced = uninterrupted([&] { return ::fsync(folder->get()); });
+  if (synced < 0 && errno != EINVAL && errno != EROFS) return failed();
   return {};
 }
 
