@@ -16,20 +16,12 @@
 #include "weft/os/error.hpp"
 #include "weft/os/file.hpp"
 #include "weft/os/file_call.hpp"
+#include "weft/os/uninterrupted.hpp"
 
 namespace weft::os {
 namespace {
 
 constexpr int reading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-
-/// Retries a call that a signal interrupted.
-template <class Call>
-auto uninterrupted(Call call) noexcept {
-  for (;;) {
-    const auto answer = call();
-    if (answer >= 0 || errno != EINTR) return answer;
-  }
-}
 
 file_info from_stat(const struct stat& s) noexcept {
   file_info info;

@@ -16,20 +16,12 @@
 #include <string_view>
 
 #include "weft/os/error.hpp"
+#include "weft/os/uninterrupted.hpp"
 
 namespace weft::os {
 namespace {
 
 constexpr std::size_t listing_bytes = std::size_t{32} << 10;  // of one next_entries()
-
-/// Retries what a signal interrupted.
-template <class Call>
-auto uninterrupted(Call call) noexcept {
-  for (;;) {
-    const auto answer = call();
-    if (answer >= 0 || errno != EINTR) return answer;
-  }
-}
 
 std::unexpected<std::error_code> failed(int number) noexcept {
   return std::unexpected(from_errno(number));

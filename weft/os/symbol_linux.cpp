@@ -5,29 +5,22 @@
 #include <link.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
 
 #include "weft/os/fd.hpp"
 #include "weft/os/symbol.hpp"
+#include "weft/os/uninterrupted.hpp"
 
 namespace weft::os {
 namespace {
 
-/// One read, made again where a signal interrupted it.
-ssize_t read_once(const fd& file, void* to, std::size_t bytes, std::uint64_t at) noexcept {
-  for (;;) {
-    const ssize_t n = ::pread(file.get(), to, bytes, static_cast<off_t>(at));
-    if (n >= 0 || errno != EINTR) return n;
-  }
-}
-
 bool read_at(const fd& file, void* to, std::size_t bytes, std::uint64_t at) noexcept {
   auto* room = static_cast<char*>(to);
   while (bytes != 0) {
-    const ssize_t n = read_once(file, room, bytes, at);
+    const ssize_t n =
+        uninterrupted([&] { return ::pread(file.get(), room, bytes, static_cast<off_t>(at)); });
     if (n <= 0) return false;
     room += n;
     bytes -= static_cast<std::size_t>(n);
@@ -66,7 +59,8 @@ std::string name_in_file(const char* path, std::size_t offset) {
         }
         std::string name(name_bytes_max, '\0');
         const std::uint64_t at = sections[table.sh_link].sh_offset + s.st_name;
-        const ssize_t got = read_once(file, name.data(), name.size(), at);
+        const ssize_t got = uninterrupted(
+            [&] { return ::pread(file.get(), name.data(), name.size(), static_cast<off_t>(at)); });
         if (got <= 0) return {};
         return name.c_str();
       }
