@@ -10,9 +10,9 @@
 
 // not yet: 0
 #define HAS_VALUE_MEMBER 0     // never: result<T> is std::expected; weft::value(op), ok(op) instead
-#define HAS_PREEMPT_AFTER 0    // runtime_options::preempt_after
+#define HAS_PREEMPT_AFTER 1    // runtime_options::preempt_after
 #define HAS_FIBER_STACK 1      // runtime_options::fiber_stack, spawn_options::stack
-#define HAS_FIBERS 1           // go, await
+#define HAS_FIBERS 1           // go, await, preemptible, should_yield, yield_if_due
 #define HAS_OTHER_DRIVERS 1    // driver::poll, kqueue, iocp
 #define HAS_INTERVAL 1         // class interval
 #define HAS_WORKER_THREAD 1    // class worker_thread

@@ -15,7 +15,7 @@ constexpr name switched[] = {
      "weft::value(op) or ok(op)"},
     {"runtime_options::preempt_after", HAS_PREEMPT_AFTER},
     {"runtime_options::fiber_stack, spawn_options::stack", HAS_FIBER_STACK},
-    {"go, await", HAS_FIBERS},
+    {"go, await, preemptible, should_yield, yield_if_due", HAS_FIBERS},
     {"driver::poll, kqueue, iocp", HAS_OTHER_DRIVERS},
     {"interval", HAS_INTERVAL},
     {"worker_thread", HAS_WORKER_THREAD},

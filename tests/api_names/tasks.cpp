@@ -83,6 +83,9 @@ weft::task<> tasks() {
   weft::spawn(f, 1).detach();
 
   co_await weft::yield_now();
+  co_await weft::yield_if_due();
+  CHECK(!weft::this_task::should_yield());
+  CHECK(weft::blocking([] { return 6; }) == 6);
   co_await weft::sleep_for(1us);
   co_await weft::sleep_until(weft::now() + 1us);
 
@@ -135,6 +138,10 @@ weft::task<> tasks() {
       in_fiber, 3);
   const int options_gave = co_await options;
   CHECK(options_gave == 6);
+  auto computes = weft::go([](int x) { return weft::preemptible([x] { return 2 * x; }); }, 4);
+  const int computed = co_await computes;
+  CHECK(computed == 8 && !weft::this_task::should_yield());
+  co_await weft::yield_if_due();
 #endif
 }
 

@@ -14,7 +14,7 @@ foreach(protection none standard)
   execute_process(
     COMMAND ${compiler} -std=c++23 -O2 -g1 -static -pthread -Wall -Wextra -Werror -mbranch-protection=${protection}
             -I${SOURCE} ${SOURCE}/tests/fiber_aarch64/main.cpp ${SOURCE}/weft/fiber/context.cpp
-            ${SOURCE}/weft/fiber/context_aarch64.S ${SOURCE}/weft/base/assert.cpp
+            ${SOURCE}/weft/fiber/context_aarch64.S ${SOURCE}/weft/fiber/preempt_aarch64.cpp ${SOURCE}/weft/base/assert.cpp
             ${SOURCE}/weft/os/stack_pages_linux.cpp ${SOURCE}/weft/os/memory_posix.cpp
             ${SOURCE}/weft/os/error_posix.cpp -o ${program}
     COMMAND_ERROR_IS_FATAL ANY)

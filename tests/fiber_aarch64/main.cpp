@@ -1,5 +1,6 @@
 // The AArch64 context: x19 to x28, d8 to d15, FPCR, exceptions, threads, where an unwinder stops. Stands
 // alone, so that a cross compiler without GoogleTest builds it. Exit code 0: all is as it should be.
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "weft/fiber/context.hpp"
+#include "weft/fiber/preempt.hpp"
 #include "weft/os/memory.hpp"
 #include "weft/os/stack_pages.hpp"
 
@@ -262,6 +264,25 @@ void guard_that_is_installed_guards() {
   }
 }
 
+/// Regions are entered, and nobody is interrupted in them: no handler is there that could be.
+void nobody_is_preempted() {
+  using weft::detail::preemption;
+  static constexpr weft::detail::preempt_calls never{
+      []() noexcept {
+        expect(false, "who is due is not asked for");
+        return weft::detail::stack_bounds{};
+      },
+      []() noexcept { expect(false, "nobody gives way"); }};
+  expect(preemption::why_not() != nullptr, "there is a reason");
+  expect(!preemption::use(never), "use() says so");
+  preemption::open_this_thread();
+  preemption::interrupt(static_cast<std::uint64_t>(::gettid()));
+  struct sigaction now = {};
+  expect(::sigaction(SIGURG, nullptr, &now) == 0 && now.sa_handler == SIG_DFL,
+         "no handler is installed");
+  expect(weft::detail::preempt_statistics().calls_pushed == 0, "no call was pushed");
+}
+
 /// In the terminate handler, which the personality routine leads to without unwinding.
 void exception_that_leaves_ends_the_program() {
   static bool unwound = false;
@@ -289,6 +310,7 @@ int main() {
   unwinder_stops_at_the_entry();
   visitor_unwinds_what_was_left();
   guard_that_is_installed_guards();
+  nobody_is_preempted();
   std::fflush(stdout);
   exception_that_leaves_ends_the_program();
   return 1;

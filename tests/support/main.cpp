@@ -8,6 +8,7 @@
 #include <random>
 
 #include "tests/support/seed.hpp"
+#include "tests/support/signal_storm.hpp"
 #include "weft/base/census.hpp"
 
 namespace {
@@ -57,5 +58,6 @@ int main(int argc, char** argv) {
   std::printf("seed: WEFT_SEED=%llu repeats this run\n", static_cast<unsigned long long>(the_seed));
   std::fflush(stdout);
   ::testing::UnitTest::GetInstance()->listeners().Append(new census_listener);
+  const auto storm = weft::test_support::signal_storm::if_asked_for();
   return RUN_ALL_TESTS();
 }

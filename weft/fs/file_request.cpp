@@ -5,7 +5,7 @@
 namespace weft::fs::detail {
 
 std::coroutine_handle<> file_request::start(promise_base& waiter) noexcept {
-  if (on_ring::current_driver().does_file(call_.code)) {
+  if (on_ring::driver_does_file(call_.code)) {
     way_ = way::ring;
     ring_.calls_file(call_, call_.length);
     ring_.whole = whole_;

@@ -58,7 +58,7 @@ class file_request {
   class on_ring final : public io::request {
    public:
     on_ring() noexcept {}
-    using request::current_driver;
+    using request::driver_does_file;
     void await_resume() noexcept {}
   };
   class on_pool final : public awaitable_operation<on_pool, weft::detail::blocking_work> {

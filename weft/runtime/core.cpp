@@ -22,6 +22,13 @@ bool has_no_thread(scheduling mode) noexcept {
   return mode == scheduling::current_thread || mode == scheduling::guest;
 }
 
+/// Whether a processor can be handed over: there are threads to take it, on a clock that goes by itself; and
+/// not with per_core, whose jobs rely on having their thread to themselves.
+bool can_hand_over(const runtime_options& options, const environment& env) noexcept {
+  return options.mode == scheduling::work_stealing && !env.is_virtual() &&
+         options.preempt_after > std::chrono::microseconds::zero();
+}
+
 const runtime_options& checked(const runtime_options& options) {
   if (has_no_thread(options.mode) && options.workers > 1) {
     throw error(std::make_error_code(std::errc::invalid_argument),
@@ -101,13 +108,15 @@ runtime_core::runtime_core(runtime_options options, environment& env)
       jobs_(participants_.workers(), asymmetric_),
       blocking_(name_ + "-block", options.max_blocking_threads,
                 std::chrono::nanoseconds(from_chrono(options.blocking_keep_alive)), &placement_,
-                may_spin_) {
+                may_spin_),
+      handoff_(*this, participants_.workers(), options.max_blocking_threads, options.report_stuck) {
   const unsigned count = participants_.workers();
   rng seeds(env_.seed());
   auto drivers = make_drivers(env_, options_.io, count, driver_reason_);
   for (unsigned i = 0; i < count; ++i) {
     processors_.push_back(
         std::make_unique<processor>(i, seeds.next(), std::move(drivers[i]), asymmetric_));
+    processors_.back()->home = this;
     processors_.back()->jobs = &jobs_.of(i);
     processors_.back()->victims = &placement_.victims(i);
   }
@@ -115,7 +124,15 @@ runtime_core::runtime_core(runtime_options options, environment& env)
   if (is_guest()) doorbell_ = make_doorbell(*processors_.front()->io);
   if (driven_) return;
   try {
+    if (can_hand_over(options, env_)) {
+      // Before the threads begin, which read it. Where timers are armed on a thread that lost its
+      // processor, its next owner must hear of it.
+      for (auto& p : processors_) p->timers.on_sooner(&timers_changed, p.get());
+      monitor_ = std::make_unique<monitor>(*this, from_chrono(options.preempt_after));
+    }
     for (auto& w : workers_) w->start();
+    // Refused: the jobs that are there can run, and nobody helps those behind a stuck one.
+    if (monitor_) static_cast<void>(monitor_->start());
   } catch (...) {  // the system gives no more threads; those that run must not outlive this
     end_workers();
     throw;
@@ -140,9 +157,12 @@ void runtime_core::assert_not_forked() const noexcept {
 }
 
 void runtime_core::end_workers() noexcept {
+  if (monitor_) monitor_->end();
   ended_.store(true, order::seq_cst);
   for (unsigned i = 0; i < processors_.size(); ++i) wake_worker(i);
+  handoff_.end();
   for (auto& w : workers_) w->join();
+  handoff_.join();
 }
 
 // The worker that calls, if it is one of this runtime's.
@@ -155,6 +175,7 @@ void runtime_core::schedule(job& ready, wake_kind why) noexcept {
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
     if (pinned.processor() != nullptr) return w->push(ready, why);
+    w->note_loss(current_job());
   }
   inject(ready);
 }
@@ -175,6 +196,7 @@ void runtime_core::launch(job& made) noexcept {
       jobs_.add(*p->jobs, made);
       return w->push_new(made);
     }
+    w->note_loss(current_job());
   }
   if (per_core_) settle(made);
   jobs_.add(made);
@@ -289,6 +311,7 @@ bool runtime_core::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept
       if (WEFT_UNLIKELY(jobs_.retired(*p->jobs))) tell_shutdown();
       return answer;
     }
+    w->note_loss(&ended);
   }
   jobs_.remove(ended);
   const bool answer = hand_over(ended);
@@ -317,8 +340,19 @@ void runtime_core::panicked(job& ended, std::exception_ptr error) noexcept {
 timer_set& runtime_core::timers() noexcept {
   worker* const w = current_worker();
   WEFT_ASSERT(w != nullptr && &w->core() == this, "a timer was armed outside of a job");
-  const worker::pinned pinned(*w);
-  return pinned.processor()->timers;
+  // Its processor's, whoever has that now: see timers_changed().
+  return w->last_processor().timers;
+}
+
+/// The owner of a processor is to look at its timers again. Called by who has armed one, on a thread of this
+/// runtime: so the runtime is still there when the job that this was done for is not.
+void runtime_core::timers_changed(void* of) noexcept {
+  processor& p = *static_cast<processor*>(of);
+  if (worker* const w = current_worker()) {
+    const worker::pinned pinned(*w);
+    if (pinned.processor() == &p) return;  // it looks before it sleeps
+  }
+  p.home->wake_worker(p.index);
 }
 
 void runtime_core::report_alive() noexcept {
@@ -417,6 +451,8 @@ metrics_snapshot runtime_core::metrics() const {
     m.timers_armed += p->timers.size();
   }
   m.injected = injections_.load(order::relaxed);
+  handoff_.tell(m);
+  if (monitor_) m.monitor_looks = monitor_->looks();
   m.blocking_threads = blocking_.threads();
   m.blocking_waiting = blocking_.waiting();
   return m;

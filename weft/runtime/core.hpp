@@ -28,7 +28,9 @@
 #include "weft/queue/injector.hpp"
 #include "weft/runtime/blocking_pool.hpp"
 #include "weft/runtime/environment.hpp"
+#include "weft/runtime/handoff.hpp"
 #include "weft/runtime/metrics.hpp"
+#include "weft/runtime/monitor.hpp"
 #include "weft/runtime/options.hpp"
 #include "weft/runtime/participants.hpp"
 #include "weft/runtime/placement.hpp"
@@ -82,7 +84,10 @@ class runtime_core final : public scheduler {
 
  private:
   friend class worker;
+  friend class monitor;
+  friend class handoff;
 
+  static void timers_changed(void* of) noexcept;
   worker* caller() noexcept;
   void inject(job& ready) noexcept;
   void send_home(job& ready) noexcept;
@@ -130,7 +135,9 @@ class runtime_core final : public scheduler {
   std::condition_variable job_ended_;
   blocking_pool blocking_;
   std::vector<std::unique_ptr<worker>> workers_;
-  seat seat_;              // of the worker, if it is driven
+  handoff handoff_;
+  std::unique_ptr<monitor> monitor_;  // nullptr: nobody looks, and no processor changes hands
+  seat seat_;                         // of the worker, if it is driven
   os::poll_set doorbell_;  // of a guest. I1: while nobody drives, it is due or the worker at rest
 };
 

@@ -6,6 +6,8 @@
 //       another thread may resume the fiber, or end it, and nothing of either is touched any more.
 //   I3  A fiber does not keep the address of what is thread-local across a switch: running(), which it
 //       calls, is not inlined. go_on() keeps it: it comes back on the thread that it left.
+//   I4  While a fiber inside of a region runs, the worker's turn_state has the number of the thread: it is
+//       written where a region is entered and left, and where the fiber comes and goes meanwhile.
 //
 // After a switch the processor predicts each return wrong that belongs to a call from before it (15 to 20 cycles
 // each). So there are as few as can be between the switch and who waits, or who runs jobs: what stands
@@ -22,6 +24,8 @@
 //   To begin the operation on the fiber's stack: it could be resumed before it has left.
 #include "weft/runtime/fiber.hpp"
 
+#include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -29,9 +33,12 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/cache_line.hpp"
 #include "weft/os/fault_handler.hpp"
+#include "weft/os/fork.hpp"
+#include "weft/os/thread.hpp"
 #include "weft/runtime/await.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/fiber_stacks.hpp"
+#include "weft/runtime/preemptible.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/task/current.hpp"
@@ -42,8 +49,10 @@ namespace {
 struct of_thread {
   fiber* running = nullptr;
   context::of_thread own;  // known: it has a stack for signals, too, or there is none to be had
+  std::uint64_t number = 0;        // 0: not asked for yet
+  std::uint32_t number_is_of = 0;  // which process: fork_generation()
 };
-// Read in a handler of SIGSEGV, so never allocated on demand.
+// Read in handlers of SIGSEGV and SIGURG, so never allocated on demand.
 thread_local constinit of_thread this_threads __attribute__((tls_model("initial-exec"))) = {};
 
 WEFT_NOINLINE void get_ready(of_thread& thread) noexcept {
@@ -126,8 +135,10 @@ WEFT_ALWAYS_INLINE std::coroutine_handle<> fiber::go_on() noexcept {
   context here(thread.own);
   thread_ = &here;  // I1
   fiber* const outer = std::exchange(thread.running, this);
+  if (WEFT_UNLIKELY(regions_ != 0)) open_to_signals(true);
   context::switch_to(here, context_);
   thread.running = outer;
+  if (WEFT_UNLIKELY(regions_ != 0)) open_to_signals(false);
   if (WEFT_LIKELY(!context_.is_over())) return std::exchange(begins_, nullptr)->begin();  // I2
   root_job& ended = owner_;
   const fiber_calls& calls = calls_;
@@ -206,6 +217,89 @@ fiber& this_fiber() noexcept {
       running != nullptr,
       "weft::await() was called in a plain thread: use weft::block_on or runtime::block_on");
   std::abort();
+}
+
+// --- regions --------------------------------------------------------------------------------------
+
+namespace {
+
+/// The turn that was taken away. A stop is not looked at: whoever is in the middle of a computation could do
+/// nothing with it.
+class preempted final : public awaitable_operation<preempted> {
+ public:
+  preempted() noexcept {}
+  std::coroutine_handle<> start(promise_base& waiter) noexcept {
+    job& owner = *waiter.owner();
+    if (owner.home().goes_on(owner)) return waiter.handle();
+    owner.yield_in(*this, waiter);
+    return std::noop_coroutine();
+  }
+  void withdraw() noexcept override {}
+  const char* what() const noexcept override { return "preempted"; }
+  void await_resume() const noexcept {}
+};
+
+// As I3: errno is thread-local.
+WEFT_NOINLINE int errno_here() noexcept {
+  asm volatile("");
+  return errno;
+}
+WEFT_NOINLINE void set_errno_here(int number) noexcept {
+  asm volatile("");
+  errno = number;
+}
+
+}  // namespace
+
+/// In a handler.
+stack_bounds fiber::to_give_way() noexcept {
+  const fiber* const here = running();
+  const thread_state& mine = this_thread_state();
+  // A job that a fiber runs in a loop of its own, on its own stack, is not the fiber.
+  if (here == nullptr || here->regions_ == 0 || &here->owner_ != mine.running) return {};
+  if (mine.port == nullptr || !mine.port->current_turn.is_to_end()) return {};
+  return {here->stack_.low(), reinterpret_cast<const std::byte*>(here)};
+}
+
+/// Below an interrupted function, which knows nothing of it: not even errno may change.
+void fiber::give_way() noexcept {
+  const int kept = errno_here();
+  preempted turn;
+  await_in_fiber(turn);
+  set_errno_here(kept);
+}
+
+WEFT_NOINLINE void fiber::open_to_signals(bool open) noexcept {
+  asm volatile("");
+  fork_port* const port = this_thread_state().port;
+  if (port == nullptr) return;  // a thread that is no worker has no turns
+  if (!open) return port->current_turn.open_to_signals(0);
+  of_thread& mine = this_threads;
+  const std::uint32_t process = os::fork_generation();
+  if (WEFT_UNLIKELY(mine.number == 0 || mine.number_is_of != process)) {
+    mine.number = os::current_thread_id();
+    mine.number_is_of = process;
+    preemption::open_this_thread();
+  }
+  port->current_turn.open_to_signals(mine.number);
+}
+
+void fiber::enter_region() noexcept {
+  static constexpr preempt_calls calls{&to_give_way, &give_way};
+  static const bool by_signal = preemption::use(calls);
+  if (regions_++ == 0 && by_signal) open_to_signals(true);
+}
+
+void fiber::leave_region() noexcept {
+  if (--regions_ == 0) open_to_signals(false);
+}
+
+preemptible_region::preemptible_region() noexcept
+    : of_(this_task::in_fiber() ? fiber::running() : nullptr) {
+  if (of_ != nullptr) of_->enter_region();
+}
+preemptible_region::~preemptible_region() {
+  if (of_ != nullptr) of_->leave_region();
 }
 
 // --- where it belongs -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 #include <exception>
 
 #include "weft/fiber/context.hpp"
+#include "weft/fiber/preempt.hpp"
 #include "weft/fiber/stack.hpp"
 #include "weft/runtime/fiber_job.hpp"
 
@@ -39,6 +40,9 @@ class fiber {
   /// Leaves it; `w` is begun then, on the thread's stack. Returns when that has ended.
   WEFT_ALWAYS_INLINE void wait_in(fiber_wait& w) noexcept;
   [[noreturn]] void unwind();
+  // Of regions, which nest (preemptible.hpp).
+  void enter_region() noexcept;
+  void leave_region() noexcept;
 
   /// Of one that waits, by who runs its job: calls look(with) on its stack, below all that is there.
   void visit(void (*look)(void*), void* with) noexcept { context_.visit(look, with); }
@@ -55,6 +59,9 @@ class fiber {
   ~fiber() = default;
   static context& main(void* self);
   static void tell_of_overflow(const void* address) noexcept;
+  static stack_bounds to_give_way() noexcept;
+  static void give_way() noexcept;
+  static void open_to_signals(bool open) noexcept;
 
   context context_;
   stack stack_;
@@ -62,6 +69,7 @@ class fiber {
   const fiber_calls& calls_;
   context* thread_ = nullptr;     // I1
   fiber_wait* begins_ = nullptr;  // I2
+  unsigned regions_ = 0;          // I4
   bool unwinding_ = false;
 };
 

@@ -53,7 +53,11 @@ std::coroutine_handle<> futex_operation::start(promise_base& waiter) noexcept {
     WEFT_ASSERT(deadline_ns_ == never_ns, "a futex wait with a deadline is for plain threads");
     w->core().assert_not_forked();
     const worker::pinned pinned(*w);
-    WEFT_ASSERT(pinned.processor() != nullptr, "a worker without a processor waits for a futex");
+    if (WEFT_UNLIKELY(pinned.processor() == nullptr)) {  // as any I/O: see io_request.cpp
+      w->note_loss(current_job());
+      waiter.owner()->yield_in_to_go_on(*this, waiter);
+      return std::noop_coroutine();
+    }
     how = pinned.processor()->io->submit(*this, waiter);
   } else {
     waiters_ = waiters_of_plain_threads();

@@ -73,6 +73,9 @@ class [[nodiscard("co_await it")]] futex_operation final
   futex_status await_resume() const noexcept { return static_cast<futex_status>(this->answer); }
 
  private:
+  /// After a start on a thread that had lost its processor.
+  std::coroutine_handle<> go_on(promise_base& waiter) noexcept override { return start(waiter); }
+
   const std::int64_t deadline_ns_;
   std::shared_ptr<io::futex_waiters> waiters_;  // in a plain thread
 };

@@ -5,10 +5,13 @@
 //   co_await pong;                                                  // or await(pong), rt.block_on(pong)
 //
 //   Lifetimes  f and args are copied (or moved) into the job, as by spawn(); so is what its handle does
-//   Threads    a fiber stays on one worker: that of its maker; from outside, each in turn. So what is
-//              thread-local, errno, too, is the same after an await. spawn_options::worker names another
-//              one. spawn_options::migrates lets any worker go on with it: then no function that awaits
-//              may hold on to the address of what is thread-local, and the compiler may do so unasked
+//   Threads    a fiber stays on one worker: that of its maker; from outside, each in turn.
+//              spawn_options::worker names another one, spawn_options::migrates lets any worker go on with
+//              it. A worker's thread is the same, and so is what is thread-local, errno, too, after an await,
+//              unless some job held it for longer than runtime_options::preempt_after: then another thread
+//              has gone on with the worker. So no function that awaits may hold on to the address of what is
+//              thread-local, and the compiler may do so unasked (docs/guide/fibers.md says what helps);
+//              with preempt_after = 0, or scheduling::per_core, threads stay
 //   Memory     spawn_options::stack bytes of address space, else runtime_options::fiber_stack; rounded up to a
 //              power of two, and committed as they are touched. Running over the end is a SIGSEGV that is
 //              told with the fiber's name

@@ -3,6 +3,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/worker.hpp"
+#include "weft/task/current.hpp"
 
 namespace weft::io {
 
@@ -11,23 +12,38 @@ std::coroutine_handle<> request::start(promise_base& waiter) noexcept {
   WEFT_ASSERT(w != nullptr, "I/O needs a runtime; use weft::run or runtime::block_on");
   w->core().assert_not_forked();
   const detail::worker::pinned pinned(*w);
-  // Taking a processor away comes with the monitor; until then a worker always has its own.
-  WEFT_ASSERT(pinned.processor() != nullptr, "a worker without a processor started an I/O operation");
+  if (WEFT_UNLIKELY(pinned.processor() == nullptr)) {
+    // Only the owner of a driver submits to it: the job starts this again where it goes on.
+    w->note_loss(current_job());
+    waiter.owner()->yield_in_to_go_on(*this, waiter);
+    return std::noop_coroutine();
+  }
   switch (pinned.processor()->io->submit(*this, waiter)) {
-    case submitted::done: return ready_at_once(*this, waiter);
-    case submitted::pending: return std::noop_coroutine();
-    case submitted::stopped: return unwind(waiter);
+    case submitted::done:
+      return ready_at_once(*this, waiter);
+    case submitted::pending:
+      return std::noop_coroutine();
+    case submitted::stopped:
+      return unwind(waiter);
   }
   __builtin_unreachable();
+}
+
+std::coroutine_handle<> request::go_on(promise_base& waiter) noexcept { return start(waiter); }
+
+bool request::driver_does_file(os::file_code code) noexcept {
+  detail::worker* const w = detail::current_worker();
+  WEFT_ASSERT(w != nullptr, "I/O needs a runtime; use weft::run or runtime::block_on");
+  w->core().assert_not_forked();
+  const detail::worker::pinned pinned(*w);
+  return pinned.processor() != nullptr && pinned.processor()->io->does_file(code);
 }
 
 driver& request::current_driver() noexcept {
   detail::worker* const w = detail::current_worker();
   WEFT_ASSERT(w != nullptr, "I/O needs a runtime; use weft::run or runtime::block_on");
   w->core().assert_not_forked();
-  const detail::worker::pinned pinned(*w);
-  WEFT_ASSERT(pinned.processor() != nullptr, "a worker without a processor asked for its driver");
-  return *pinned.processor()->io;
+  return *w->last_processor().io;
 }
 
 bool request::on_worker() noexcept { return detail::current_worker() != nullptr; }

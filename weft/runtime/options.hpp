@@ -54,6 +54,12 @@ struct runtime_options {
   unsigned workers = 0;
   scheduling mode = scheduling::work_stealing;
   driver io = driver::automatic;
+  /// A job that holds its worker for longer, in code that does not await, loses it: another thread goes on
+  /// with what is ready there, with its timers and its I/O, and the job finishes beside it
+  /// (docs/guide/stuck_tasks.md). One that blocks its thread does so after some milliseconds. 0: never. With
+  /// work_stealing on threads and a clock of its own only; elsewhere it does nothing.
+  std::chrono::microseconds preempt_after{10'000};
+  bool report_stuck = true;  // say on stderr, once for each kind of job, which one that was
   unsigned max_blocking_threads = 512;           // of spawn_blocking; more wait in line
   std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it
   pinning pin = pinning::none;

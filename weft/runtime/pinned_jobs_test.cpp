@@ -102,7 +102,7 @@ void wait_for_parks(runtime& rt, std::uint64_t before, std::uint64_t asleep) {
 }
 
 TEST(pinned_jobs, nobody_steals_a_pinned_job_of_a_busy_worker) {
-  runtime rt({.workers = 3});
+  runtime rt({.workers = 3, .preempt_after = 0ms});  // else it changes hands, and they run
   std::atomic<bool> busy{false}, release{false};
   std::atomic<int> here{0}, elsewhere{0};
   auto holder = rt.spawn(spawn_options{.worker = 1}, [&] {

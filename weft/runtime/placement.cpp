@@ -40,6 +40,10 @@ void placement::settle(unsigned index) noexcept {
   (agreed ? pinned_ : refused_).fetch_add(1, order::relaxed);
 }
 
+void placement::settle_successor(unsigned index) const noexcept {
+  if (!plan_.workers.empty()) static_cast<void>(os::pin_current_thread(plan_.workers[index].cpus));
+}
+
 void placement::settle_helper() const noexcept {
   if (!whole_mask_.empty()) static_cast<void>(os::pin_current_thread(whole_mask_));
 }

@@ -38,6 +38,8 @@ class placement {
 
   /// At the start of worker `index`'s thread.
   void settle(unsigned index) noexcept;
+  /// Of a thread that goes on as worker `index`, from now on: it is no news for the figures.
+  void settle_successor(unsigned index) const noexcept;
   /// At the start of a thread that serves all workers. The system lets it begin with the mask of whoever
   /// started it, which would be one worker's.
   void settle_helper() const noexcept;

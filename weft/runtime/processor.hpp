@@ -23,7 +23,9 @@
 
 namespace weft::detail {
 
+class runtime_core;
 class victim_order;
+class worker;
 
 /// Counted by the owner alone; read by anybody for metrics.
 class counter {
@@ -54,6 +56,10 @@ class processor {
   local_queue<job>& pinned_of(priority p) noexcept { return pinned[static_cast<unsigned>(p)]; }
 
   const unsigned index;
+  runtime_core* home = nullptr;
+  // The thread that has it. By that thread at its start, then by whoever hands it over.
+  atomic<worker*> owner{nullptr};
+  atomic<std::uint32_t> resting{0};  // its owner sleeps: see watch_rest.hpp. The owner
   registry::shard* jobs = nullptr;
   const victim_order* victims = nullptr;           // its own node first
   run_queue<job> ready;                            // of normal priority. Thieves: steal

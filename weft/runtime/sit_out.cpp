@@ -24,6 +24,9 @@
 // Why it does not miss being called back, or the end
 //   P1  active (or ended) stored, then unpark  ->  the park that eats it, then both are read: the parker
 //       keeps a call that comes between the look and the park.
+// A pinned job that runs so for too long is not helped: this loop stands on the stack below it, in the middle
+// of a look around, and could not leave without the processor. It holds up the worker's other pinned
+// jobs, timers and I/O.
 // Cost
 //   Who takes part and falls asleep sees the benched as awake, and pays for idle's heavy fence (under
 //   1 us) although it may be the last that is at work.
@@ -52,6 +55,7 @@ void worker::sit_out() noexcept {
     if (core_.idle_.stop_searching()) core_.wake_one(idle::pusher::worker);
   }
   core_.participants_.sits_down();
+  keeps_.store(1, order::relaxed);  // published by the unpin before a job's first line
   processor& p = *processor_;
   while (sits_out()) {
     serve_own(0);
@@ -64,12 +68,15 @@ void worker::sit_out() noexcept {
     // is moved by hand gives no deadline that the kernel knows.
     const std::int64_t deadline = core_.env_.is_virtual() ? never_ns : p.timers.next_deadline_ns();
     if (p.io->idle()) {
+      const at_rest until_then(*this);
       static_cast<void>(p.sleep.park_until(deadline));  // P1
     } else if (p.sleep.prepare_park(parker::place::driver) == parking::may_sleep) {
+      const at_rest until_then(*this);
       serve_own(deadline);
       static_cast<void>(p.sleep.end_park());  // P1
     }
   }
+  keeps_.store(0, order::relaxed);
   core_.participants_.gets_up();
 }
 
@@ -93,12 +100,12 @@ bool worker::run_pinned() noexcept {
                          : turn % 16 == 0 ? priority::normal
                                           : priority::high;
   if (job* const j = processor_->pinned_of(first).pop()) {
-    run(*j);
+    static_cast<void>(run(*j));  // it is not handed over: keeps_
     return true;
   }
   for (local_queue<job>& own : processor_->pinned) {
     if (job* const j = own.pop()) {
-      run(*j);
+      static_cast<void>(run(*j));
       return true;
     }
   }

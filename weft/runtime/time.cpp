@@ -2,6 +2,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/os/clock.hpp"
+#include "weft/runtime/yield_if_due.hpp"
 #include "weft/task/current.hpp"
 
 namespace weft {
@@ -36,12 +37,29 @@ void sleep_operation::fired(timer_entry& entry) noexcept {
   static_cast<sleep_operation&>(entry).finish(false);
 }
 
-std::coroutine_handle<> yield_operation::start(promise_base& waiter) noexcept {
+namespace {
+
+std::coroutine_handle<> start_yield(operation& op, promise_base& waiter) noexcept {
   job& owner = *waiter.owner();
   if (owner.stop_requested() && !owner.shielded()) return unwind(waiter);
   if (owner.home().goes_on(owner)) return waiter.handle();
-  owner.yield_in(*this, waiter);
+  owner.yield_in(op, waiter);
   return std::noop_coroutine();
+}
+
+}  // namespace
+
+std::coroutine_handle<> yield_operation::start(promise_base& waiter) noexcept {
+  return start_yield(*this, waiter);
+}
+
+bool yield_if_due_operation::is_to_stop() noexcept {
+  const job* const running = current_job();
+  return running != nullptr && running->stop_requested() && !running->shielded();
+}
+
+std::coroutine_handle<> yield_if_due_operation::start(promise_base& waiter) noexcept {
+  return start_yield(*this, waiter);
 }
 
 std::chrono::steady_clock::time_point now() noexcept {

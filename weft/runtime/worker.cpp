@@ -58,9 +58,13 @@ constexpr std::int64_t timer_slack_ns = 10'000;  // Linux would add 50 us to eac
 
 }  // namespace
 
-worker::worker(runtime_core& core, processor& first)
-    : fork_port(core.asymmetric_), core_(core), processor_(&first), leave_(&core.ended_) {
+worker::worker(runtime_core& core, processor& first) : worker(core) {
+  processor_ = &first;
   deque = &first.branches;
+}
+
+worker::worker(runtime_core& core)
+    : fork_port(core.asymmetric_), core_(core), processor_(nullptr), leave_(&core.ended_) {
   sleepers = core.per_core_ ? &core.nobody_sleeps_ : &core.idle_;
   notify = [](fork_port& port) noexcept {
     static_cast<worker&>(port).core_.wake_one(idle::pusher::worker);
@@ -68,7 +72,9 @@ worker::worker(runtime_core& core, processor& first)
 }
 
 void worker::start() {
-  const std::string name = core_.name_ + "-" + std::to_string(processor_->index);
+  const std::string name = processor_ != nullptr
+                               ? core_.name_ + "-" + std::to_string(processor_->index)
+                               : core_.name_.substr(0, 9) + "-spare";  // 15 bytes are kept
   auto started = os::thread::start(name, 0, &thread_main, this);
   if (!started) {
     throw error(started.error(), "a worker thread could not be started");
@@ -81,20 +87,27 @@ void worker::thread_main(void* self) {
   this_thread_state().worker = me;
   this_thread_state().port = me;
   os::set_timer_slack(timer_slack_ns);
-  me->core_.placement_.settle(me->processor_->index);
-  if (me->core_.per_core_) me->processor_->io->stay_on_one_thread();  // else it may change hands
-  me->loop();
+  me->state_ = &this_thread_state();
+  me->clock_ = os::thread_clock::of_caller();
+  if (processor* const first = me->processor_) {
+    me->core_.placement_.settle(first->index);
+    if (me->core_.per_core_) first->io->stay_on_one_thread();  // else it may change hands
+    first->owner.store(me, order::release);  // the monitor's looks: what stands above
+  }
+  me->live();
   this_thread_state().port = nullptr;
   this_thread_state().worker = nullptr;
 }
 
 void worker::loop() noexcept {
   while (!leave_->load(order::relaxed)) {
-    if (!turn()) sleep();
+    if (turn()) continue;
+    if (WEFT_UNLIKELY(processor_ == nullptr)) return;
+    sleep();
   }
 }
 
-/// False: there was nothing to do.
+/// False: there was nothing to do, or the processor is lost.
 WEFT_ALWAYS_INLINE bool worker::turn() noexcept {
   job* found = next();
   if (found == nullptr) found = search();
@@ -103,8 +116,7 @@ WEFT_ALWAYS_INLINE bool worker::turn() noexcept {
     searching_ = false;
     if (core_.idle_.stop_searching()) core_.wake_one(idle::pusher::worker);
   }
-  run(*found);
-  return true;
+  return run(*found);
 }
 
 /// One turn's job, or null: nothing is here that this worker may run. All calls of what it and
@@ -446,19 +458,31 @@ job* worker::steal_lifo() noexcept {
   return nullptr;
 }
 
-void worker::run(job& next) noexcept {
+/// False: the job was at it for so long that the processor is gone.
+bool worker::run(job& next) noexcept {
   processor_->figures.turns.add();
   next.refill_budget(budget_units);
+  current_turn.begin();
   exchange_current_job(&next);
   pin.unpin();
   next.run();
   const auto pinned = pin.pin();
-  WEFT_ASSERT(pinned == pin_state::pin_result::owned, "a processor was taken without a monitor");
   exchange_current_job(nullptr);
+  if (WEFT_UNLIKELY(pinned != pin_state::pin_result::owned)) return lose();
+  if (WEFT_UNLIKELY(current_turn.is_to_end())) look_soon();
+  return true;
+}
+
+/// After a turn that was so long that somebody asked for its end: timers and I/O have waited for it, and are
+/// looked at before the next one. Else jobs that take long would be looked past for eight of their turns.
+WEFT_NOINLINE void worker::look_soon() noexcept {
+  special_span_ -= until_special_ - 1;
+  until_special_ = 1;
+  until_clock_ = special_span_;
 }
 
 bool worker::begin_next_turn_of(job& running) noexcept {
-  if (until_special_ == 1) return false;
+  if (until_special_ == 1 || current_turn.is_to_end()) return false;
   // One of background priority must ask those like it, too; and a guest's turns are counted.
   if (WEFT_UNLIKELY(!running.is_usual() || core_.is_guest())) return false;
   processor& p = *processor_;
@@ -470,6 +494,7 @@ bool worker::begin_next_turn_of(job& running) noexcept {
   lifo_in_a_row_ = 0;
   p.figures.turns.add();
   running.refill_budget(budget_units);
+  current_turn.begin();
   return true;
 }
 
@@ -644,8 +669,10 @@ void worker::sleep() noexcept {
   if (skipped || trim_ns <= last_look_ns_) {
     // no sleep: on to the timers, or to what is to be given back
   } else if (p.io->idle()) {
+    const at_rest until_then(*this);
     static_cast<void>(p.sleep.park_until(deadline));
   } else if (p.sleep.prepare_park(parker::place::driver) == parking::may_sleep) {
+    const at_rest until_then(*this);
     completing_ = true;
     p.figures.io_completions.add(p.io->wait(deadline, p.ready.capacity));
     completing_ = false;

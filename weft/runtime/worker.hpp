@@ -24,19 +24,26 @@
 //   64  background has one turn, for a job from here and one from outside by turns
 //   Two that fall on the same turn cost each other one. Jobs in front of it in its line come first.
 //
+// A job that holds it for too long loses the processor to another thread, and goes on without: lost.cpp.
+//
 // Without a thread of its own (current_thread, guest) it is whichever thread drives it: one at a
 // time, see seat.hpp.
 #pragma once
 
 #include "weft/os/thread.hpp"
 #include "weft/runtime/core.hpp"
+#include "weft/runtime/handover.hpp"
 #include "weft/task/fork.hpp"
+#include "weft/task/lost_processor.hpp"
 
 namespace weft::detail {
 
 class worker : private fork_port {
  public:
   worker(runtime_core& core, processor& first);
+  /// A spare: its thread waits for a processor.
+  explicit worker(runtime_core& core);
+  /// Throws weft::error: the system refuses the thread.
   void start();
   /// Waits for its thread's end, if it has one.
   void join() noexcept {
@@ -44,6 +51,7 @@ class worker : private fork_port {
   }
 
   runtime_core& core() const noexcept { return core_; }
+  using fork_port::current_turn;
 
   // For whoever has the seat of a worker without a thread.
 
@@ -83,6 +91,30 @@ class worker : private fork_port {
 
   unsigned index() const noexcept { return processor_->index; }
 
+  // --- Losing the processor, see lost.cpp
+
+  using fork_port::pin;
+  handover<class processor> bed;  // where its thread waits while it is a spare
+
+  // By the monitor, of a thread that it sees in user code.
+  const os::thread_clock& clock() const noexcept { return clock_; }
+  bool says_it_blocks() const noexcept { return blocks_.load(order::relaxed) != 0; }
+  /// It is where no processor may be taken from it.
+  bool keeps_processor() const noexcept { return keeps_.load(order::relaxed) != 0; }
+  void may_lose_since(std::int64_t ns) noexcept { held_since_ns_.store(ns, order::relaxed); }
+  void tell_of_loss() noexcept;
+
+  // By the thread, in a job.
+  /// The one that it has, or had when the job began: for what any thread may do with it.
+  class processor& last_processor() const noexcept { return *processor_; }
+  /// It has found that it has no processor, and `running` is still there.
+  void note_loss(const job* running) noexcept {
+    if (lost_job_.kind == nullptr && running != nullptr) lost_job_.note(*running);
+  }
+  /// It is about to block in a call. Gives the processor away if that has anything to do.
+  void begins_to_block() noexcept;
+  void has_blocked() noexcept;
+
   /// A job became ready on this worker. The processor is pinned.
   void push(job& ready, wake_kind why) noexcept;
   /// A job that never ran: behind the others.
@@ -99,6 +131,10 @@ class worker : private fork_port {
  private:
   class driven;
   static void thread_main(void* self);
+  class at_rest;
+  void live() noexcept;
+  void adopt(class processor& given) noexcept;
+  bool lose() noexcept;
   void loop() noexcept;
   bool turn() noexcept;
   job* next() noexcept;
@@ -115,7 +151,9 @@ class worker : private fork_port {
   job* take_background() noexcept;
   void take_arrivals() noexcept;
   void note_others() noexcept;
+  void look_soon() noexcept;
   bool has_work() const noexcept;
+  bool has_anything_to_do() const noexcept;
   void push_other(job& ready, wake_kind why) noexcept;
   void queue(job& ready) noexcept;
   /// Into the run queue of its priority; what that has no room for goes to the injector.
@@ -132,7 +170,7 @@ class worker : private fork_port {
   job* steal_foreground() noexcept;
   job* look_out() noexcept;
   job* steal_lifo() noexcept;
-  void run(job& next) noexcept;
+  bool run(job& next) noexcept;
   enum class timers : bool { all, when_worth_it };
   unsigned room_for_ready() const noexcept;
   void look_around(timers which = timers::all) noexcept;
@@ -189,7 +227,34 @@ class worker : private fork_port {
   std::uint8_t their_maker_ = 0;
   bool searching_ = false;
   unsigned io_of_last_look_ = 0;
+  // Of handing over.
+  thread_state* state_ = nullptr;  // of its thread
+  os::thread_clock clock_;
+  atomic<std::uint32_t> blocks_{
+      0};  // how often begins_to_block() was called and not answered. Its thread
+  atomic<std::uint32_t> keeps_{0};         // its thread
+  atomic<std::int64_t> held_since_ns_{0};  // carried by the pin's state
+  lost_job lost_job_;
+  bool meant_to_ = false;    // the job said that it was about to block: no news to anybody
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
+};
+
+/// While it lives the worker sleeps, and the monitor need not look at it.
+class worker::at_rest {
+ public:
+  explicit at_rest(worker& w) noexcept : worker_(w) { mark(1); }
+  ~at_rest() {
+    mark(0);
+    if (monitor* const m = worker_.core_.monitor_.get()) m->rest().got_up();
+  }
+  at_rest(const at_rest&) = delete;
+  at_rest& operator=(const at_rest&) = delete;
+
+ private:
+  void mark(std::uint32_t rests) noexcept {
+    worker_.processor_->resting.store(rests, order::relaxed);
+  }
+  worker& worker_;
 };
 
 /// The worker that the calling thread is, or nullptr.

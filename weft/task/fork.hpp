@@ -24,16 +24,18 @@
 #include "weft/task/pin.hpp"
 #include "weft/task/promise.hpp"
 #include "weft/task/thread_state.hpp"
+#include "weft/task/turn.hpp"
 
 namespace weft::detail {
 
 class fork_branch;
 class forked_job;
 
-/// What a worker opens for the branches of the jobs that it runs.
+/// What a worker opens to the jobs that it runs: a place for their branches, and word of their turns.
 struct fork_port {
   explicit fork_port(bool asymmetric) noexcept : pin(asymmetric) {}
   pin_state pin;
+  turn_state current_turn;
   work_deque<fork_branch>* deque = nullptr;  // of the processor that the worker owns
   const idle* sleepers = nullptr;
   void (*notify)(fork_port&) noexcept = nullptr;  // somebody sleeps and nobody searches

@@ -14,8 +14,10 @@ class frame_account;
 struct spawn_options {
   const char* name = "";  // for listings; must outlive the job
   weft::priority priority = weft::priority::normal;
-  unsigned worker = any_worker;  // below runtime_options::workers: it runs there and nowhere else
-  std::size_t stack = 0;         // of go(): bytes; 0: runtime_options::fiber_stack
+  // Below runtime_options::workers: it runs there and nowhere else. That is no lock: a job that holds the
+  // worker for longer than runtime_options::preempt_after goes on beside the next one.
+  unsigned worker = any_worker;
+  std::size_t stack = 0;  // of go(): bytes; 0: runtime_options::fiber_stack
   bool migrates = false;  // of go(): any worker may go on with it; docs/guide/fibers.md first
   const frame_account* account = nullptr;  // what its tree is booked to; by default its maker's
 };

@@ -20,6 +20,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/base/result.hpp"
+#include "weft/task/lost_processor.hpp"
 #include "weft/task/promise.hpp"
 #include "weft/task/result_slot.hpp"
 
@@ -30,14 +31,16 @@ class task;
 
 namespace detail {
 
-/// At the end of a task: its awaiter goes on.
+/// At the end of a task: its awaiter goes on; elsewhere, if this thread has lost its processor.
 class final_transfer {
  public:
   final_transfer() noexcept {}
   bool await_ready() const noexcept { return false; }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
-    return ended.promise().parent()->handle();
+    const std::coroutine_handle<> next = ended.promise().parent()->handle();
+    if (WEFT_UNLIKELY(may_have_lost_processor())) return go_on_elsewhere(ended.promise(), next);
+    return next;
   }
   void await_resume() const noexcept {}
 };

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "weft/base/atomic.hpp"
 #include "weft/base/config.hpp"
 
 namespace weft {
@@ -71,6 +72,9 @@ struct thread_state {
   fork_port* port;         // where its branches may be left; see fork.hpp
   void* unwinding;         // the frame that unwind() is destroying: its memory is not to be freed
   std::size_t unwound_bytes;
+#if !WEFT_MODEL                         // nobody watches a model's threads
+  atomic<std::uint8_t> lost_processor;  // see lost_processor.hpp
+#endif
 };
 
 }  // namespace detail

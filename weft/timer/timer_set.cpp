@@ -10,6 +10,8 @@
 //   I2  next_ns_ is never later than the next deadline when the lock is free.
 //   I3  backlog_ is in order, and what is in it is armed: due, but not taken out yet. It is empty, or
 //       told by next_ns_, when advance() has returned.
+//   I4  An owner on another thread is told after next_ns_ and latest_ns_ are smaller: its wake is by a
+//       parker, which keeps it, so the owner either saw the deadline before it slept, or is woken.
 //   P1  the lock: entry contents, arm -> cancel, advance.
 //
 // Rejected: one compare-exchange on the timer's state. A cancel from another thread must take the
@@ -92,12 +94,19 @@ void timer_set::count(std::int64_t more) noexcept {
 }
 
 bool timer_set::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
+  const armed how = insert(entry, deadline_ns);
+  if (how == armed::sooner && told_ != nullptr) told_(whom_);  // I4
+  return how != armed::no;
+}
+
+timer_set::armed timer_set::insert(timer_entry& entry, std::int64_t deadline_ns) noexcept {
   spin_guard guard(lock_);
   if (WEFT_MUTATE("timer.arm.ignores_cancel",
                   entry.state_.get() == timer_entry::state::cancelled_early, false)) {
     entry.state_.set(timer_entry::state::idle);
-    return false;
+    return armed::no;
   }
+  armed how = armed::yes;
   WEFT_ASSERT(entry.state_.get() != timer_entry::state::armed, "a timer was armed twice");
   entry.state_.set(timer_entry::state::armed);
   entry.turn_ = turns_++;
@@ -107,12 +116,14 @@ bool timer_set::arm(timer_entry& entry, std::int64_t deadline_ns) noexcept {
   if (deadline_ns < next_ns_.load(order::relaxed) &&
       !WEFT_MUTATE("timer.next.not_told", false, true)) {
     next_ns_.store(deadline_ns, order::relaxed);
+    how = armed::sooner;
   }
   if (const std::int64_t latest = wheel::latest_of(entry);
       latest < latest_ns_.load(order::relaxed)) {
     latest_ns_.store(latest, order::relaxed);
+    how = armed::sooner;
   }
-  return true;
+  return how;
 }
 
 bool timer_set::cancel(timer_entry& entry) noexcept {

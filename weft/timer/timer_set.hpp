@@ -1,7 +1,8 @@
 // timer_set: the timers of one processor. Fired by its owner, cancelled by anybody.
 //
 //   Threads  advance: the owner; everything else: any. Who arms a timer on another thread than the
-//            owner's must see to it that the owner looks at next_deadline_ns() again
+//            owner's must see to it that the owner looks at next_deadline_ns() again: on_sooner() is
+//            how a scheduler does that
 //   Cost     arm and cancel: one uncontended lock and a few words; no allocation
 //   Units    nanoseconds of the monotonic clock, to the nanosecond: the first advance() at the deadline
 //            or after it fires, none before. never_ns is never, the past is at once
@@ -23,6 +24,13 @@ class timer_set {
   ~timer_set();  // asserts that no timer is armed
   timer_set(const timer_set&) = delete;
   timer_set& operator=(const timer_set&) = delete;
+
+  /// `told(whom)` is called by arm(), with no lock held, when the owner may have to wake sooner than it
+  /// knew. Before the first arm().
+  void on_sooner(void (*told)(void*) noexcept, void* whom) noexcept {
+    told_ = told;
+    whom_ = whom;
+  }
 
   /// False: cancel() came first; the entry will not fire. The caller may not touch the entry after
   /// true: it may have fired. One that has fired or was cancelled may be armed again.
@@ -59,6 +67,8 @@ class timer_set {
   std::uint64_t size() const noexcept { return size_.load(order::relaxed); }
 
  private:
+  enum class armed : unsigned char { no, yes, sooner };
+  armed insert(timer_entry& entry, std::int64_t deadline_ns) noexcept;
   void note_next() noexcept;
   void count(std::int64_t more) noexcept;
   static bool before(const timer_entry& a, const timer_entry& b) noexcept;
@@ -72,6 +82,8 @@ class timer_set {
   atomic<std::int64_t> next_ns_{never_ns};    // written under lock_
   atomic<std::int64_t> latest_ns_{never_ns};  // written under lock_
   atomic<std::uint64_t> size_{0};             // written under lock_
+  void (*told_)(void*) noexcept = nullptr;
+  void* whom_ = nullptr;
 };
 
 }  // namespace weft

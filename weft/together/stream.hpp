@@ -53,6 +53,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/config.hpp"
 #include "weft/base/safe_callable.hpp"
+#include "weft/task/lost_processor.hpp"
 #include "weft/task/promise.hpp"
 
 namespace weft {
@@ -69,7 +70,11 @@ class to_consumer {
   bool await_ready() const noexcept { return false; }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> producing) const noexcept {
-    return producing.promise().parent()->handle();
+    const std::coroutine_handle<> next = producing.promise().parent()->handle();
+    if (WEFT_UNLIKELY(may_have_lost_processor())) {
+      return go_on_elsewhere(producing.promise(), next);
+    }
+    return next;
   }
   void await_resume() const noexcept {}
 };

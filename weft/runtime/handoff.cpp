@@ -1,0 +1,135 @@
+#include "weft/runtime/handoff.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "weft/runtime/core.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+namespace {
+
+constexpr unsigned busy_min = 32;        // threads, on small machines
+constexpr unsigned busy_per_worker = 4;  // they slow the workers down, and each other
+constexpr std::int64_t pause_first_ns = 10'000'000;
+constexpr std::int64_t pause_max_ns = 1'000'000'000;
+
+}  // namespace
+
+void lost_job::note(const job& running) noexcept {
+  kind = &running.kind();
+  id = running.id();
+  std::snprintf(name, sizeof name, "%s", running.name());  // it need not outlive the job
+}
+
+handoff::handoff(runtime_core& core, unsigned workers, unsigned blocked_max, bool reports) noexcept
+    : core_(core),
+      busy_max_(std::max(busy_min, busy_per_worker * workers)),
+      blocked_max_(busy_max_ + blocked_max),
+      reports_(reports) {}
+
+handoff::~handoff() = default;
+
+worker* handoff::take() noexcept {
+  const std::lock_guard guard(mutex_);
+  if (spare_.empty()) return nullptr;
+  worker* const last = spare_.back();  // the one whose stack is warm
+  spare_.pop_back();
+  return last;
+}
+
+void handoff::add(worker& spare) noexcept {
+  const std::lock_guard guard(mutex_);
+  spare_.push_back(&spare);  // room was made when it was started
+}
+
+bool handoff::make(std::int64_t now_ns) noexcept {
+  std::unique_ptr<worker> made;
+  {
+    const std::lock_guard guard(mutex_);
+    if (now_ns < not_before_ns_) return false;
+  }
+  try {
+    made = std::make_unique<worker>(core_);
+    const std::lock_guard guard(mutex_);
+    made_.reserve(made_.size() + 1);
+    spare_.reserve(core_.workers_.size() + made_.size() + 1);  // add() has room for all
+    made->start();
+    spare_.push_back(made.get());
+    made_.push_back(std::move(made));
+    pause_ns_ = 0;
+    return true;
+  } catch (...) {  // no memory, or no thread
+    const std::lock_guard guard(mutex_);
+    pause_ns_ = std::clamp(2 * pause_ns_, pause_first_ns, pause_max_ns);
+    not_before_ns_ = now_ns + pause_ns_;
+    return false;
+  }
+}
+
+bool handoff::may_lose(bool blocked) const noexcept {
+  return lost_.load(order::relaxed) < static_cast<int>(blocked ? blocked_max_ : busy_max_);
+}
+
+void handoff::give(worker& spare, processor& p) noexcept {
+  given_.fetch_add(1, order::relaxed);
+  lost_.fetch_add(1, order::relaxed);
+  p.owner.store(&spare, order::release);  // the monitor's looks
+  spare.bed.give(&p);
+}
+
+void handoff::came_back(worker& lost, std::int64_t held_ns, const lost_job* what) noexcept {
+  const auto held = static_cast<std::uint64_t>(held_ns);
+  std::uint64_t longest = longest_ns_.load(order::relaxed);
+  while (held > longest &&
+         !longest_ns_.compare_exchange_weak(longest, held, order::relaxed, order::relaxed)) {
+  }
+  if (reports_ && what != nullptr) report(held_ns, *what);
+  lost_.fetch_sub(1, order::relaxed);
+  add(lost);
+}
+
+/// Once for each place that starts such jobs, and each name that they are given.
+void handoff::report(std::int64_t held_ns, const lost_job& what) noexcept {
+  {
+    const std::lock_guard guard(mutex_);
+    for (std::size_t i = 0; i < told_count_; ++i) {
+      if (told_[i].kind == what.kind && std::strcmp(told_[i].name, what.name) == 0) return;
+    }
+    if (told_count_ == sites_max) return;
+    told_[told_count_++] = what;
+  }
+  char whose[lost_job::name_bytes_max + 40] = "a job that has gone on to wait";
+  if (what.kind != nullptr) {
+    std::snprintf(whose, sizeof whose, "job %llu '%s'", static_cast<unsigned long long>(what.id),
+                  what.name);
+  }
+  std::fprintf(stderr,
+               "weft: %s held a worker for %lld ms; its processor was handed to a spare thread "
+               "(docs/guide/stuck_tasks.md; runtime_options::report_stuck)\n",
+               whose, static_cast<long long>(held_ns / 1'000'000));
+}
+
+void handoff::tell(metrics_snapshot& m) const noexcept {
+  m.handoffs = given_.load(order::relaxed);
+  m.handoffs_refused = refused_.load(order::relaxed);
+  m.no_spare = no_spare_.load(order::relaxed);
+  m.stuck_in_runtime = stuck_.load(order::relaxed);
+  m.longest_hold_ns = longest_ns_.load(order::relaxed);
+  m.lost_threads = static_cast<unsigned>(std::max(lost_.load(order::relaxed), 0));
+  const std::lock_guard guard(mutex_);
+  m.spare_threads = static_cast<unsigned>(made_.size());
+}
+
+void handoff::end() noexcept {
+  for (auto& w : core_.workers_) w->bed.give(nullptr);
+  for (auto& w : made_) w->bed.give(nullptr);
+}
+
+void handoff::join() noexcept {
+  for (auto& w : made_) w->join();
+}
+
+}  // namespace weft::detail

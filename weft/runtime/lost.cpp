@@ -1,0 +1,106 @@
+// Losing the processor: what a thread does whose job held its worker for too long, and the one that
+// goes on in its place (monitor.hpp decides; handoff.hpp has the threads; docs/internals/handoff.md
+// tells it whole).
+//
+// What moves, and what stays
+//   The processor moves whole: queues, timers, driver, its place among the sleepers (it counts as
+//   awake throughout). What a worker keeps of its own about turns is made anew, as at the start of
+//   a worker. The thread keeps what belongs to the job that it runs: the current job, its frames,
+//   its fiber.
+// What a thread without a processor does, by the call that finds it out (worker::pinned)
+//   wakes, spawns, yields   the injector, as from outside; a pinned job: its worker's inbox
+//   offers a branch         nowhere: it becomes a job. One that it left on the deque belongs to the
+//                           next owner, who takes it for a thief's
+//   arms a timer            in the processor that it had, whose owner is woken
+//                           (runtime_core::timers_changed)
+//   begins I/O              not at all: its job goes to the injector, and begins it where it goes
+//                           on
+//   ends a nested task      the same (task/lost_processor.hpp)
+//   cancels either          as any thread
+// Rules of queue/idle.hpp
+//   R1  what it pushed as a worker lies in queues that the next owner looks at before that one
+//       sleeps; the heavy fence of the claim stands between the two. What it pushes later it pushes
+//       as an outsider.
+//   R2  it runs a job, so it does not search.
+#include "weft/base/assert.hpp"
+#include "weft/os/clock.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+
+void worker::live() noexcept {
+  for (;;) {
+    if (processor_ == nullptr) {
+      processor* const given = bed.take();
+      if (given == nullptr) return;
+      adopt(*given);
+    }
+    loop();
+    if (processor_ != nullptr) return;  // all is over
+  }
+}
+
+void worker::adopt(processor& given) noexcept {
+  processor_ = &given;
+  deque = &given.branches;
+  until_special_ = special_span_ = until_clock_ = until_injector_ = until_background_ = 1;
+  high_in_a_row_ = background_in_a_row_ = lifo_in_a_row_ = 0;
+  siblings_first_ = 0;
+  has_others_ = true;  // I5: it may be
+  branch_next_ = false;
+  last_look_ns_ = 0;
+  io_of_last_look_ = 0;
+  searching_ = false;
+  completing_ = false;
+  state_->lost_processor.store(0, order::relaxed);
+  core_.placement_.settle_successor(given.index);
+  pin.become_owner();
+}
+
+/// Back from the job, without a processor. Gives false, for worker::run().
+WEFT_NOINLINE bool worker::lose() noexcept {
+  WEFT_ASSERT(core_.monitor_ != nullptr, "a processor was taken without a monitor");
+  const std::int64_t held_ns = os::monotonic_ns() - held_since_ns_.load(order::relaxed);
+  const lost_job what = lost_job_;
+  // One that blocked for a moment has lost it sooner.
+  const bool is_news = !meant_to_ && held_ns >= core_.monitor_->slice_ns();
+  lost_job_ = {};
+  meant_to_ = false;
+  deque = nullptr;
+  processor_ = nullptr;
+  core_.handoff_.came_back(*this, held_ns, is_news ? &what : nullptr);
+  return false;
+}
+
+void worker::tell_of_loss() noexcept { state_->lost_processor.store(1, order::relaxed); }
+
+/// Whether somebody else would have something to do with the processor. It is pinned.
+bool worker::has_anything_to_do() const noexcept {
+  const processor& p = *processor_;
+  return has_work() || core_.any_work() || p.timers.size() != 0 || !p.io->idle();
+}
+
+void worker::begins_to_block() noexcept {
+  blocks_.store(blocks_.load(order::relaxed) + 1, order::relaxed);
+  if (core_.monitor_ == nullptr || keeps_processor()) return;
+  const pinned here(*this);
+  processor* const mine = here.processor();
+  if (mine == nullptr) return;
+  meant_to_ = true;
+  // The monitor sees the mark at its next look, and makes a thread if there is none.
+  if (!has_anything_to_do() || !core_.handoff_.may_lose(true)) return;
+  worker* const spare = core_.handoff_.take();
+  if (spare == nullptr) return;
+  held_since_ns_.store(os::monotonic_ns(), order::relaxed);
+  pin.let_go();
+  core_.handoff_.give(*spare, *mine);
+  tell_of_loss();
+}
+
+void worker::has_blocked() noexcept {
+  blocks_.store(blocks_.load(order::relaxed) - 1, order::relaxed);
+  const pinned here(*this);
+  if (here.processor() != nullptr) meant_to_ = false;
+}
+
+}  // namespace weft::detail

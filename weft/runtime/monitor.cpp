@@ -1,0 +1,151 @@
+// What a look knows
+//   A worker's tick, the number of its turn (task/turn.hpp), goes up before each job. So a thread that is seen in
+//   user code with the tick of an earlier look is in the same job, and has been since before that
+//   look. A thread that is seen in the runtime may be in that job as well: it is not forgotten,
+//   only not claimed.
+//   I1  Only the monitor claims, so a processor's owner changes under it only where the owner gives
+//       it away (weft::blocking), and then the claim is refused: the pin says that it is taken.
+//   I2  Threads are made before a claim, never during one: the thread that is claimed may have to
+//       wait for the answer.
+// Rejected
+//   /proc for each of these looks: ten times as dear as the thread's clock. It is asked only of a
+//   thread
+//     that has used no CPU, whether it wanted any
+//   To forget a job at each look that finds it in the runtime: one that spawns all the time is
+//   never caught
+#include "weft/runtime/monitor.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "weft/os/clock.hpp"
+#include "weft/os/membarrier.hpp"
+#include "weft/runtime/core.hpp"
+#include "weft/runtime/preempt.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+namespace {
+
+constexpr int looks_a_slice = 4;
+constexpr std::int64_t period_min_ns = 20'000;
+constexpr std::int64_t period_max_ns =
+    2'500'000;  // one that blocks is found after two or three looks
+constexpr std::int64_t blocked_after_ns =
+    1'000'000;                                   // with no CPU used: the thread waits for something
+constexpr std::int64_t blocked_cpu_ns = 20'000;  // a call that fails and is made again takes some
+
+}  // namespace
+
+monitor::monitor(runtime_core& core, std::int64_t slice_ns)
+    : core_(core), slice_ns_(slice_ns), period_ns_(0), seen_(core.processors_.size()) {}
+
+result<void> monitor::start() noexcept {
+  const std::string name = core_.name_.substr(0, 11) + "-mon";
+  auto started = os::thread::start(name, 0, &thread_main, this);
+  if (!started) return std::unexpected(started.error());
+  thread_ = std::move(*started);
+  return {};
+}
+
+void monitor::end() noexcept {
+  rest_.end();
+  if (thread_.joinable()) thread_.join();
+}
+
+void monitor::thread_main(void* self) {
+  auto& mine = *static_cast<monitor*>(self);
+  mine.core_.placement_.settle_helper();
+  mine.run();
+}
+
+void monitor::run() noexcept {
+  bool rested = false;
+  while (!rest_.ended()) {
+    const std::int64_t now_ns = os::monotonic_ns();
+    const bool rests = look(now_ns);
+    looks_.store(looks_.load(order::relaxed) + 1, order::relaxed);
+    // Not at the first look that finds nobody up: who wakes it pays for a system call.
+    if (rests && rested) {
+      rest_.sleep_while([this] { return all_rest(); });
+      rested = false;
+      continue;
+    }
+    rested = rests;
+    rest_.pause_until(now_ns + period_ns_);
+  }
+}
+
+bool monitor::all_rest() const noexcept {
+  return std::all_of(core_.processors_.begin(), core_.processors_.end(),
+                     [](const auto& p) { return p->resting.load(order::relaxed) != 0; });
+}
+
+/// Result: all workers rest.
+bool monitor::look(std::int64_t now_ns) noexcept {
+  period_ns_ = std::clamp(slice_ns_ / looks_a_slice, period_min_ns, period_max_ns);
+  bool rests = true;
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
+    processor& p = *core_.processors_[i];
+    sight& s = seen_[i];
+    worker* const owner = p.owner.load(order::acquire);
+    if (p.resting.load(order::relaxed) == 0) rests = false;
+    if (owner == nullptr) continue;  // its thread is about to begin
+    const std::uint64_t tick = owner->current_turn.now();
+    if (owner != s.owner || tick != s.tick) s = {owner, tick, now_ns, -1, 0, false};
+    const std::int64_t held_ns = now_ns - s.since_ns;
+    if (!owner->pin.is_in_user_code()) {
+      s.cpu_ns = -1;
+      if (held_ns < slice_ns_ || s.was_stuck || p.resting.load(order::relaxed) != 0) continue;
+      s.was_stuck = true;
+      core_.handoff_.count_stuck_in_runtime();
+      continue;
+    }
+    if (held_ns >= slice_ns_ / 2) static_cast<void>(ask_to_yield(owner->current_turn, tick));
+    const bool blocked = is_blocked(s, now_ns);
+    if (blocked || held_ns >= slice_ns_) hand_over(p, s, blocked, now_ns);
+  }
+  return rests;
+}
+
+/// Whether the thread has used no CPU for a while: it waits in the kernel.
+bool monitor::is_blocked(sight& s, std::int64_t now_ns) noexcept {
+  if (s.owner->says_it_blocks()) return true;
+  if (s.cpu_ns >= 0 && now_ns - s.cpu_at_ns < blocked_after_ns) return false;
+  const os::thread_clock& clock = s.owner->clock();
+  const std::int64_t used_ns = clock.used_ns();
+  // Where others want the CPUs, too, it may just not have got one.
+  const bool blocked =
+      s.cpu_ns >= 0 && used_ns >= 0 && used_ns - s.cpu_ns < blocked_cpu_ns && clock.waits();
+  s.cpu_ns = used_ns;
+  s.cpu_at_ns = now_ns;
+  return blocked;
+}
+
+void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept {
+  handoff& threads = core_.handoff_;
+  if (blocked) period_ns_ = std::min(period_ns_, blocked_after_ns);  // should it come to nothing
+  if (!threads.may_lose(blocked)) return threads.count_no_spare();
+  worker* spare = threads.take();
+  if (spare == nullptr) {  // I2
+    // One more for the next, who is most often near.
+    if (threads.make(now_ns)) static_cast<void>(threads.make(now_ns));
+    spare = threads.take();
+  }
+  if (spare == nullptr) return threads.count_no_spare();
+  s.owner->may_lose_since(s.since_ns);  // it may be back before this thread goes on
+  const auto claimed = s.owner->pin.try_claim([] { os::heavy_fence(); },
+                                              [&] {
+                                                return p.owner.load(order::relaxed) == s.owner &&
+                                                       s.owner->current_turn.now() == s.tick &&
+                                                       !s.owner->keeps_processor();
+                                              });
+  if (claimed == pin_state::claim_result::refused) {
+    threads.count_refused();
+    return threads.add(*spare);
+  }
+  threads.give(*spare, p);
+  s.owner->tell_of_loss();
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,70 @@
+// monitor: the thread that looks whether a job holds its worker for too long, and then hands the
+// worker's processor to a spare thread. The stuck thread is not interrupted: it finishes its job
+// without a processor.
+//
+//   Threads  one of its own, for each runtime that can use it (runtime_core says which)
+//   Cost     a look: some loads for each worker; of those that run user code the CPU time is asked
+//            for (0.5 us). Each quarter of the time that a job may take, 2.5 ms at most, while any
+//            worker is up; not at all while they rest. Nothing on the way from one job to the next
+//   Promise  what is ready behind a job that computes waits for it no longer than that time and two
+//            periods, behind one that blocks no longer than three; behind several, for one after
+//            the other
+//   Protocol docs/internals/handoff.md; the claim is in task/pin.hpp, the sleep in watch_rest.hpp
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "weft/base/atomic.hpp"
+#include "weft/os/thread.hpp"
+#include "weft/runtime/watch_rest.hpp"
+
+namespace weft::detail {
+
+class processor;
+class runtime_core;
+class worker;
+
+class monitor {
+ public:
+  monitor(runtime_core& core, std::int64_t slice_ns);
+  monitor(const monitor&) = delete;
+  monitor& operator=(const monitor&) = delete;
+
+  /// Errors: the system's, of a thread that it refuses.
+  result<void> start() noexcept;
+  /// Waits for its thread's end.
+  void end() noexcept;
+
+  watch_rest& rest() noexcept { return rest_; }
+  std::int64_t slice_ns() const noexcept { return slice_ns_; }
+  std::uint64_t looks() const noexcept { return looks_.load(order::relaxed); }
+
+ private:
+  /// What the last look saw of a processor.
+  struct sight {
+    worker* owner = nullptr;
+    std::uint64_t tick = 0;
+    std::int64_t since_ns = 0;
+    std::int64_t cpu_ns = -1;  // of the owner; -1: not asked in this job
+    std::int64_t cpu_at_ns = 0;
+    bool was_stuck = false;  // in the runtime; counted once
+  };
+
+  static void thread_main(void* self);
+  void run() noexcept;
+  bool look(std::int64_t now_ns) noexcept;
+  bool is_blocked(sight& s, std::int64_t now_ns) noexcept;
+  void hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept;
+  bool all_rest() const noexcept;
+
+  runtime_core& core_;
+  const std::int64_t slice_ns_;
+  std::int64_t period_ns_;  // until the next look
+  std::vector<sight> seen_;
+  watch_rest rest_;
+  atomic<std::uint64_t> looks_{0};
+  os::thread thread_;
+};
+
+}  // namespace weft::detail

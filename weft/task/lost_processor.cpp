@@ -1,0 +1,51 @@
+#include "weft/task/lost_processor.hpp"
+
+#include <new>
+
+#include "weft/task/current.hpp"
+#include "weft/task/fork.hpp"
+#include "weft/task/promise.hpp"
+
+namespace weft::detail {
+namespace {
+
+/// Rare, so it is made on the heap: a word more in each frame would be paid for by all.
+class way_back final : public operation {
+ public:
+  explicit way_back(std::coroutine_handle<> next) noexcept : next_(next) {}
+  void withdraw() noexcept override {}  // it is never armed
+  const char* what() const noexcept override { return "handoff"; }
+
+ private:
+  std::coroutine_handle<> go_on(promise_base&) noexcept override {
+    const std::coroutine_handle<> next = next_;
+    delete this;
+    return next;
+  }
+  const std::coroutine_handle<> next_;
+};
+
+}  // namespace
+
+std::coroutine_handle<> go_on_elsewhere(promise_base& ended,
+                                        std::coroutine_handle<> next) noexcept {
+  thread_state& mine = this_thread_state();
+  job* const running = mine.running;
+  fork_port* const port = mine.port;
+  if (running == nullptr || port == nullptr) return next;
+  const bool was_pinned = port->pin.is_pinned();
+  const bool owned = port->pin.pin() == pin_state::pin_result::owned;
+  if (!was_pinned) port->pin.unpin();
+  if (owned) {
+#if !WEFT_MODEL
+    mine.lost_processor.store(0, order::relaxed);  // it was said of an earlier job
+#endif
+    return next;
+  }
+  auto* const back = new (std::nothrow) way_back(next);
+  if (back == nullptr) return next;          // it may try again at the end of the next task
+  running->yield_in_to_go_on(*back, ended);  // it may be gone from here on: touch nothing
+  return std::noop_coroutine();
+}
+
+}  // namespace weft::detail
