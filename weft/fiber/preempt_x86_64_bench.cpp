@@ -62,7 +62,7 @@ void signal_in_a_region(benchmark::State& state) {
     const long thread = static_cast<long>(os::current_thread_id());
     preemptible([&] {
       for (int i = 0; i < each; ++i) {
-        if (due) static_cast<void>(turns.ask_to_end(turns.now()));
+        if (due) turns.ask_to_end(turns.now());
         signal_here(process, thread);
       }
     });

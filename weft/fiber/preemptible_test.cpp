@@ -575,7 +575,7 @@ TEST(yield_if_due, gives_way_when_somebody_asks_and_not_before) {
     for (int i = 0; i < 100; ++i) co_await yield_if_due();
     EXPECT_FALSE(ran);
     auto& turns = detail::current_worker()->current_turn;
-    EXPECT_EQ(detail::ask_to_yield(turns, turns.now() - 2),
+    EXPECT_EQ(detail::ask_to_yield(turns, turns.now() - 1),
               detail::turn_state::ask_result::is_over);
     EXPECT_FALSE(this_task::should_yield());
     EXPECT_EQ(detail::ask_to_yield(turns, turns.now()), detail::turn_state::ask_result::asked);

@@ -174,9 +174,15 @@ WEFT_ALWAYS_INLINE worker* runtime_core::caller() noexcept {
 void runtime_core::schedule(job& ready, wake_kind why) noexcept {
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
-    if (pinned.processor() != nullptr) return w->push(ready, why);
-    w->note_loss(current_job());
+    if (WEFT_LIKELY(pinned.processor() != nullptr)) return w->push(ready, why);
+    return inject_by_lost(*w, ready);
   }
+  inject(ready);
+}
+
+/// Apart, so that schedule() need not keep anything for it.
+WEFT_NOINLINE void runtime_core::inject_by_lost(worker& by, job& ready) noexcept {
+  by.note_loss(current_job());
   inject(ready);
 }
 
@@ -196,8 +202,17 @@ void runtime_core::launch(job& made) noexcept {
       jobs_.add(*p->jobs, made);
       return w->push_new(made);
     }
-    w->note_loss(current_job());
+    return launch_by_lost(*w, made);
   }
+  launch_from_outside(made);
+}
+
+WEFT_NOINLINE void runtime_core::launch_by_lost(worker& by, job& made) noexcept {
+  by.note_loss(current_job());
+  launch_from_outside(made);
+}
+
+void runtime_core::launch_from_outside(job& made) noexcept {
   if (per_core_) settle(made);
   jobs_.add(made);
   inject(made);
@@ -311,8 +326,18 @@ bool runtime_core::retire(job& ended, bool (*hand_over)(job&) noexcept) noexcept
       if (WEFT_UNLIKELY(jobs_.retired(*p->jobs))) tell_shutdown();
       return answer;
     }
-    w->note_loss(&ended);
+    return retire_by_lost(*w, ended, hand_over);
   }
+  return retire_elsewhere(ended, hand_over);
+}
+
+WEFT_NOINLINE bool runtime_core::retire_by_lost(worker& by, job& ended,
+                                                bool (*hand_over)(job&) noexcept) noexcept {
+  by.note_loss(&ended);
+  return retire_elsewhere(ended, hand_over);
+}
+
+bool runtime_core::retire_elsewhere(job& ended, bool (*hand_over)(job&) noexcept) noexcept {
   jobs_.remove(ended);
   const bool answer = hand_over(ended);
   if (jobs_.retired()) tell_shutdown();
@@ -440,7 +465,6 @@ metrics_snapshot runtime_core::metrics() const {
   m.jobs_alive = jobs_.alive();
   m.jobs_spawned = jobs_.made();
   for (const auto& p : processors_) {
-    m.turns += p->figures.turns.get();
     m.background_turns += p->figures.background_turns.get();
     m.stolen += p->figures.stolen.get();
     m.arrived += p->figures.arrived.get();
@@ -450,6 +474,7 @@ metrics_snapshot runtime_core::metrics() const {
     m.timers_fired += p->figures.timers_fired.get();
     m.timers_armed += p->timers.size();
   }
+  for (const auto& w : workers_) m.turns += w->current_turn.now();
   m.injected = injections_.load(order::relaxed);
   handoff_.tell(m);
   if (monitor_) m.monitor_looks = monitor_->looks();

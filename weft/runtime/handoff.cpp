@@ -77,7 +77,7 @@ void handoff::give(worker& spare, processor& p) noexcept {
   given_.fetch_add(1, order::relaxed);
   lost_.fetch_add(1, order::relaxed);
   p.owner.store(&spare, order::release);  // the monitor's looks
-  spare.bed.give(&p);
+  spare.bed.give(p);
 }
 
 void handoff::came_back(worker& lost, std::int64_t held_ns, const lost_job* what) noexcept {
@@ -121,11 +121,12 @@ void handoff::tell(metrics_snapshot& m) const noexcept {
   m.lost_threads = static_cast<unsigned>(std::max(lost_.load(order::relaxed), 0));
   const std::lock_guard guard(mutex_);
   m.spare_threads = static_cast<unsigned>(made_.size());
+  for (const auto& w : made_) m.turns += w->current_turn.now();
 }
 
 void handoff::end() noexcept {
-  for (auto& w : core_.workers_) w->bed.give(nullptr);
-  for (auto& w : made_) w->bed.give(nullptr);
+  for (auto& w : core_.workers_) w->bed.end();
+  for (auto& w : made_) w->bed.end();
 }
 
 void handoff::join() noexcept {

@@ -30,10 +30,10 @@ WEFT_MODEL_TEST(handover, the_next_owner_has_all_that_the_last_one_wrote,
   model.thread("monitor", [&] {
     if (pin.try_claim([] { os::heavy_fence(); }) == pin_state::claim_result::taken) {
       model.outcome("handed over");
-      bed.give(&p);
+      bed.give(p);
     } else {
       model.outcome("refused");
-      bed.give(nullptr);  // the end
+      bed.end();
     }
   });
   model.thread("spare", [&] {
@@ -55,15 +55,35 @@ WEFT_MODEL_TEST(handover, given_away_by_its_owner_it_is_not_taken_as_well,
     use(p);
     pin.let_go();
     model.outcome("let go");
-    bed.give(&p);
+    bed.give(p);
     pin.unpin();  // the call that blocks
     model.check(pin.pin() == pin_state::pin_result::lost, "it has what it gave away");
   });
   model.thread("monitor", [&] {
-    if (pin.try_claim([] { os::heavy_fence(); }) == pin_state::claim_result::taken) bed.give(&p);
+    if (pin.try_claim([] { os::heavy_fence(); }) == pin_state::claim_result::taken) bed.give(p);
   });
   model.thread("spare", [&] {
     if (processor* const given = bed.take()) use(*given);
+  });
+  model.run();
+}
+
+// The runtime ends when a processor has just been given, and its taker has not woken yet.
+WEFT_MODEL_TEST(handover, that_ends_lets_the_taker_go, model::kills("handover.give.relaxed"),
+                model::reaches("taken", "left")) {
+  processor p(0);
+  detail::handover<processor> bed;
+  model.thread("giver", [&] {
+    use(p);
+    bed.give(p);
+    bed.end();
+  });
+  model.thread("spare", [&] {
+    while (processor* const given = bed.take()) {
+      model.outcome("taken");
+      use(*given);
+    }
+    model.outcome("left");
   });
   model.run();
 }

@@ -1,7 +1,7 @@
 // preempt: how a job that has run long enough is asked to give way. Internal: this is what a monitor calls.
 //
 //   Threads  any. The worker must be there still, and so must its turn_state; its job need not
-//   Cost     a compare-exchange; a system call if a fiber is inside of a preemptible region there
+//   Cost     a store; a system call if a fiber is inside of a preemptible region there
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,7 @@ class counter {
 };
 
 struct processor_figures {
-  counter turns, background_turns, stolen, arrived, overflowed, parks, io_completions, timers_fired;
+  counter background_turns, stolen, arrived, overflowed, parks, io_completions, timers_fired;
 };
 
 class processor {

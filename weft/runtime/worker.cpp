@@ -460,7 +460,6 @@ job* worker::steal_lifo() noexcept {
 
 /// False: the job was at it for so long that the processor is gone.
 bool worker::run(job& next) noexcept {
-  processor_->figures.turns.add();
   next.refill_budget(budget_units);
   current_turn.begin();
   exchange_current_job(&next);
@@ -492,7 +491,6 @@ bool worker::begin_next_turn_of(job& running) noexcept {
   }
   --until_special_;
   lifo_in_a_row_ = 0;
-  p.figures.turns.add();
   running.refill_budget(budget_units);
   current_turn.begin();
   return true;

@@ -5,7 +5,7 @@
 //     co_await yield_if_due();                // await(yield_if_due()) in a fiber
 //   }
 //
-//   Cost    6 ns in a fiber while nobody asks; should_yield() alone is one relaxed load, 0.4 ns
+//   Cost    6 ns in a fiber while nobody asks; should_yield() alone is two relaxed loads, 0.5 ns
 //   Cancel  a stop ends the job here, as in yield_now(), also where nobody asks
 #pragma once
 

@@ -25,14 +25,13 @@ class way_back final : public operation {
   const std::coroutine_handle<> next_;
 };
 
-}  // namespace
-
-std::coroutine_handle<> go_on_elsewhere(promise_base& ended,
-                                        std::coroutine_handle<> next) noexcept {
+/// What is to go on in the place of the parent of `ended`.
+std::coroutine_handle<> go_on_elsewhere(promise_base& ended) noexcept {
+  const std::coroutine_handle<> parent = ended.parent()->handle();
   thread_state& mine = this_thread_state();
   job* const running = mine.running;
   fork_port* const port = mine.port;
-  if (running == nullptr || port == nullptr) return next;
+  if (running == nullptr || port == nullptr) return parent;
   const bool was_pinned = port->pin.is_pinned();
   const bool owned = port->pin.pin() == pin_state::pin_result::owned;
   if (!was_pinned) port->pin.unpin();
@@ -40,12 +39,23 @@ std::coroutine_handle<> go_on_elsewhere(promise_base& ended,
 #if !WEFT_MODEL
     mine.lost_processor.store(0, order::relaxed);  // it was said of an earlier job
 #endif
-    return next;
+    return parent;
   }
-  auto* const back = new (std::nothrow) way_back(next);
-  if (back == nullptr) return next;          // it may try again at the end of the next task
+  auto* const back = new (std::nothrow) way_back(parent);
+  if (back == nullptr) return parent;        // it may try again at the end of the next task
   running->yield_in_to_go_on(*back, ended);  // it may be gone from here on: touch nothing
-  return std::noop_coroutine();
+  return {};
 }
+
+void resume_elsewhere(void*) {
+#if !WEFT_MODEL
+  const std::coroutine_handle<> parent = go_on_elsewhere(*this_thread_state().ended_on_lost);
+  if (parent) parent.resume();
+#endif
+}
+
+}  // namespace
+
+constinit frame_head way_elsewhere = {&resume_elsewhere, nullptr};
 
 }  // namespace weft::detail

@@ -38,9 +38,8 @@ class final_transfer {
   bool await_ready() const noexcept { return false; }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
-    const std::coroutine_handle<> next = ended.promise().parent()->handle();
-    if (WEFT_UNLIKELY(may_have_lost_processor())) return go_on_elsewhere(ended.promise(), next);
-    return next;
+    if (WEFT_UNLIKELY(may_have_lost_processor())) return parent_elsewhere(ended.promise());
+    return ended.promise().parent()->handle();
   }
   void await_resume() const noexcept {}
 };

@@ -18,6 +18,7 @@
 namespace weft {
 
 class job;
+class promise_base;
 
 namespace detail {
 
@@ -72,8 +73,9 @@ struct thread_state {
   fork_port* port;         // where its branches may be left; see fork.hpp
   void* unwinding;         // the frame that unwind() is destroying: its memory is not to be freed
   std::size_t unwound_bytes;
-#if !WEFT_MODEL                         // nobody watches a model's threads
-  atomic<std::uint8_t> lost_processor;  // see lost_processor.hpp
+  promise_base* ended_on_lost;  // see lost_processor.hpp
+#if !WEFT_MODEL                 // nobody watches a model's threads
+  atomic<std::uint8_t> lost_processor;
 #endif
 };
 

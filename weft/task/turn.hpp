@@ -4,18 +4,21 @@
 // sees it in this_task::should_yield(), and a fiber inside of a preemptible region by a signal.
 //
 //   Threads   begin(), open_to_signals(): the worker's; all else any
-//   Cost      a turn: a load and a store; a look whether it is to end: one relaxed load
+//   Cost      a turn: one word counted up; a look whether it is to end: two relaxed loads of one line
 //   Protocol  below
 //
 // Protocol
-//   word_       twice the number of the turn, and one if it is to end.
-//   I1  An ask for one turn never ends another one: the asker's compare-exchange names the turn that it
-//       has seen, and begin() stores a number that was never there.
-//   begin() is a plain load and store, and an ask may come in between: it is lost with the turn that it was
-//   for. So no turn costs a read-modify-write.
+//   turn_   the number of the turn; only goes up. The worker
+//   asked_  the number of the turn that is to end; askers
+//   I1  An ask for one turn never ends another one: it stores the number that its asker has seen, and each
+//       turn has a number that was never there.
+//   I2  What one asker asks for the turn that goes on is seen there, unless another asker meanwhile stores an
+//       older number. So who asks does it again for as long as the turn goes on.
 //   All is relaxed: what is asked carries nothing. The signal that follows an ask is sent by a system call,
 //   after the store in the order of the sender, and its handler runs on the worker's thread: the kernel
 //   orders the two.
+// Rejected: one word with a bit that says to end. It costs each turn one instruction more, and an ask a
+// compare-exchange.
 #pragma once
 
 #include <cstdint>
@@ -28,29 +31,22 @@ class turn_state {
  public:
   /// The next turn begins; nobody has asked for its end.
   WEFT_ALWAYS_INLINE void begin() noexcept {
-    word_.store((word_.load(order::relaxed) | to_end) + 1, order::relaxed);
+    turn_.store(turn_.load(order::relaxed) + 1, order::relaxed);
   }
 
-  /// What an ask has to name.
-  std::uint64_t now() const noexcept { return word_.load(order::relaxed) & ~to_end; }
+  /// What an ask has to name, and how many have begun.
+  std::uint64_t now() const noexcept { return turn_.load(order::relaxed); }
   WEFT_ALWAYS_INLINE bool is_to_end() const noexcept {
-    return (word_.load(order::relaxed) & to_end) != 0;
+    return asked_.load(order::relaxed) == turn_.load(order::relaxed);
   }
 
-  enum class ask_result : std::uint8_t {
-    asked,   // it is to end, by this ask or by an earlier one
-    is_over  // it has ended already
-  };
-  [[nodiscard]] ask_result ask_to_end(std::uint64_t turn) noexcept {
-    std::uint64_t seen = turn;
-    if (WEFT_MUTATE("turn.ask.blindly", false, true)) {
-      word_.fetch_or(to_end, order::relaxed);
-      return ask_result::asked;
-    }
-    if (word_.compare_exchange(seen, turn | to_end, order::relaxed, order::relaxed)) {
-      return ask_result::asked;
-    }
-    return seen == (turn | to_end) ? ask_result::asked : ask_result::is_over;
+  enum class ask_result : std::uint8_t { asked, is_over };
+  /// is_over: it has ended already, and nothing was done.
+  ask_result ask_to_end(std::uint64_t turn) noexcept {
+    if (WEFT_MUTATE("turn.ask.blindly", false, true)) turn = now();
+    if (now() != turn) return ask_result::is_over;
+    asked_.store(turn, order::relaxed);
+    return ask_result::asked;
   }
 
   /// While a fiber runs here that may be left at any instruction: the thread that it runs on, else 0.
@@ -58,8 +54,9 @@ class turn_state {
   std::uint64_t thread_open_to_signals() const noexcept { return thread_.load(order::relaxed); }
 
  private:
-  static constexpr std::uint64_t to_end = 1;
-  atomic<std::uint64_t> word_{0};
+  static constexpr std::uint64_t nobody_asked = ~std::uint64_t{0};
+  atomic<std::uint64_t> turn_{0};
+  atomic<std::uint64_t> asked_{nobody_asked};
   // A hint: a signal that comes too late finds nothing to do, one that was not sent is sent at the next look.
   atomic<std::uint64_t> thread_{0};
 };

@@ -70,11 +70,8 @@ class to_consumer {
   bool await_ready() const noexcept { return false; }
   template <class P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> producing) const noexcept {
-    const std::coroutine_handle<> next = producing.promise().parent()->handle();
-    if (WEFT_UNLIKELY(may_have_lost_processor())) {
-      return go_on_elsewhere(producing.promise(), next);
-    }
-    return next;
+    if (WEFT_UNLIKELY(may_have_lost_processor())) return parent_elsewhere(producing.promise());
+    return producing.promise().parent()->handle();
   }
   void await_resume() const noexcept {}
 };
