@@ -23,7 +23,6 @@ WITHOUT = {
     "attempt_to_connect": "a part of tcp_stream::connect(host, port), which has rows",
     "connect_to_first": "as attempt_to_connect; stopped by hand in weft/net/happy_eyeballs_test.cpp",
     "connect_unix": "a part of connect() of the unix sockets, which have rows",
-    "yield_if_due": "never due on virtual time, which the harness has; a yield_now() when it is, and that has rows",
     "sleep_in": "a part of what waits in shared memory, which has rows",
 }
 

@@ -478,7 +478,26 @@ int forks_a_child_that_uses_the_runtime() {
     const bool was = child > 0 && said_so(pipe[0], child);
     co_return was;
   }());
-  return told ? good : 15;
+  if (!told) return 15;
+  // It has lost its worker, and the thread that has it now is not there, nor is anybody who could give it one.
+  auto lost = alone.spawn([&alone] {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds_max);
+    const auto before = alone.metrics().handoffs;
+    while (alone.metrics().handoffs == before) {
+      if (std::chrono::steady_clock::now() > until) return false;
+    }
+    int pipe[2];
+    if (::pipe(pipe) != 0) return false;
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(pipe[1], STDERR_FILENO);
+      ::alarm(seconds_max);
+      return false;
+    }
+    ::close(pipe[1]);
+    return child > 0 && said_so(pipe[0], child);
+  });
+  return alone.block_on(lost) ? good : 20;
 }
 /// A runtime of its own is a child's good right.
 int forks_a_child_with_a_runtime_of_its_own() {

@@ -12,8 +12,10 @@
 //   Threads  any; elsewhere than in a job on a work_stealing runtime it just calls f
 //   Errors   what f throws
 //   Cancel   a stop waits for f's end
+//   Fibers   may await in f: what the runtime was told ends there
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <utility>
 
@@ -34,7 +36,9 @@ class blocking_region {
   blocking_region& operator=(const blocking_region&) = delete;
 
  private:
-  worker* const worker_;
+  worker* const worker_;  // compared, and used where it is the caller
+  std::uint64_t turn_ = 0;
+  std::uint64_t before_ = 0;
 };
 
 }  // namespace detail

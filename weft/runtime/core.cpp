@@ -175,14 +175,15 @@ void runtime_core::schedule(job& ready, wake_kind why) noexcept {
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
     if (WEFT_LIKELY(pinned.processor() != nullptr)) return w->push(ready, why);
-    return inject_by_lost(*w, ready);
+    return inject_by_lost(*w, ready, why);
   }
   inject(ready);
 }
 
 /// Apart, so that schedule() need not keep anything for it.
-WEFT_NOINLINE void runtime_core::inject_by_lost(worker& by, job& ready) noexcept {
-  by.note_loss(current_job());
+WEFT_NOINLINE void runtime_core::inject_by_lost(worker& by, job& ready, wake_kind why) noexcept {
+  // One that wakes others may be over: it has begun to wait, and somebody else has made it ready.
+  if (why == wake_kind::yielded) by.note_loss(&ready);
   inject(ready);
 }
 

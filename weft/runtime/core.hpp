@@ -90,7 +90,7 @@ class runtime_core final : public scheduler {
   static void timers_changed(void* of) noexcept;
   worker* caller() noexcept;
   void inject(job& ready) noexcept;
-  void inject_by_lost(worker& by, job& ready) noexcept;
+  void inject_by_lost(worker& by, job& ready, wake_kind why) noexcept;
   void launch_by_lost(worker& by, job& made) noexcept;
   void launch_from_outside(job& made) noexcept;
   bool retire_by_lost(worker& by, job& ended, bool (*hand_over)(job&) noexcept) noexcept;

@@ -86,7 +86,7 @@ void handoff::came_back(worker& lost, std::int64_t held_ns, const lost_job* what
   while (held > longest &&
          !longest_ns_.compare_exchange_weak(longest, held, order::relaxed, order::relaxed)) {
   }
-  if (reports_ && what != nullptr) report(held_ns, *what);
+  if (reports_ && what != nullptr && held_ns >= report_ns_min) report(held_ns, *what);
   lost_.fetch_sub(1, order::relaxed);
   add(lost);
 }

@@ -41,6 +41,10 @@ struct lost_job {
 
 class handoff {
  public:
+  /// A job that held its worker for less is not worth a line: a machine that is busy with other things does
+  /// that to anybody.
+  static constexpr std::int64_t report_ns_min = 100'000'000;
+
   handoff(runtime_core& core, unsigned workers, unsigned blocked_max, bool reports) noexcept;
   ~handoff();
   handoff(const handoff&) = delete;

@@ -11,14 +11,18 @@ std::coroutine_handle<> request::start(promise_base& waiter) noexcept {
   detail::worker* const w = detail::current_worker();
   WEFT_ASSERT(w != nullptr, "I/O needs a runtime; use weft::run or runtime::block_on");
   w->core().assert_not_forked();
-  const detail::worker::pinned pinned(*w);
-  if (WEFT_UNLIKELY(pinned.processor() == nullptr)) {
-    // Only the owner of a driver submits to it: the job starts this again where it goes on.
-    w->note_loss(current_job());
-    waiter.owner()->yield_in_to_go_on(*this, waiter);
-    return std::noop_coroutine();
+  submitted how;
+  {
+    const detail::worker::pinned pinned(*w);
+    if (WEFT_UNLIKELY(pinned.processor() == nullptr)) {
+      // Only the owner of a driver submits to it: the job starts this again where it goes on.
+      w->note_loss(current_job());
+      waiter.owner()->yield_in_to_go_on(*this, waiter);
+      return std::noop_coroutine();
+    }
+    how = pinned.processor()->io->submit(*this, waiter);
   }
-  switch (pinned.processor()->io->submit(*this, waiter)) {
+  switch (how) {
     case submitted::done:
       return ready_at_once(*this, waiter);
     case submitted::pending:

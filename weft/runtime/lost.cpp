@@ -59,13 +59,14 @@ void worker::adopt(processor& given) noexcept {
 
 /// Back from the job, without a processor. Gives false, for worker::run().
 WEFT_NOINLINE bool worker::lose() noexcept {
+  core_
+      .assert_not_forked();  // a child has no other threads: it would wait for a processor for ever
   WEFT_ASSERT(core_.monitor_ != nullptr, "a processor was taken without a monitor");
   const std::int64_t held_ns = os::monotonic_ns() - held_since_ns_.load(order::relaxed);
   const lost_job what = lost_job_;
   // One that blocked for a moment has lost it sooner.
-  const bool is_news = !meant_to_ && held_ns >= core_.monitor_->slice_ns();
+  const bool is_news = meant_to_in_ != current_turn.now() && held_ns >= core_.monitor_->slice_ns();
   lost_job_ = {};
-  meant_to_ = false;
   deque = nullptr;
   processor_ = nullptr;
   core_.handoff_.came_back(*this, held_ns, is_news ? &what : nullptr);
@@ -80,27 +81,33 @@ bool worker::has_anything_to_do() const noexcept {
   return has_work() || core_.any_work() || p.timers.size() != 0 || !p.io->idle();
 }
 
-void worker::begins_to_block() noexcept {
-  blocks_.store(blocks_.load(order::relaxed) + 1, order::relaxed);
-  if (core_.monitor_ == nullptr || keeps_processor()) return;
+std::uint64_t worker::begins_to_block() noexcept {
+  const std::uint64_t turn = current_turn.now();
+  const std::uint64_t before = blocks_in_.load(order::relaxed);
+  blocks_in_.store(turn, order::relaxed);
+  if (core_.monitor_ == nullptr || keeps_processor()) return before;
   const pinned here(*this);
   processor* const mine = here.processor();
-  if (mine == nullptr) return;
-  meant_to_ = true;
+  if (mine == nullptr) return before;
+  core_.assert_not_forked();
+  meant_to_in_ = turn;
   // The monitor sees the mark at its next look, and makes a thread if there is none.
-  if (!has_anything_to_do() || !core_.handoff_.may_lose(true)) return;
+  if (!has_anything_to_do() || !core_.handoff_.may_lose(true)) return before;
   worker* const spare = core_.handoff_.take();
-  if (spare == nullptr) return;
+  if (spare == nullptr) return before;
   held_since_ns_.store(os::monotonic_ns(), order::relaxed);
   pin.let_go();
   core_.handoff_.give(*spare, *mine);
   tell_of_loss();
+  current_turn.ask_to_end(turn);  // as whoever loses it: see monitor.cpp
+  return before;
 }
 
-void worker::has_blocked() noexcept {
-  blocks_.store(blocks_.load(order::relaxed) - 1, order::relaxed);
+void worker::has_blocked(std::uint64_t before) noexcept {
+  blocks_in_.store(before, order::relaxed);
+  if (before == current_turn.now()) return;  // in the middle of another such call
   const pinned here(*this);
-  if (here.processor() != nullptr) meant_to_ = false;
+  if (here.processor() != nullptr) meant_to_in_ = no_turn;
 }
 
 }  // namespace weft::detail

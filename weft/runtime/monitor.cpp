@@ -68,6 +68,7 @@ void monitor::run() noexcept {
     // Not at the first look that finds nobody up: who wakes it pays for a system call.
     if (rests && rested) {
       rest_.sleep_while([this] { return all_rest(); });
+      for (sight& s : seen_) s.owner = nullptr;  // it was long ago
       rested = false;
       continue;
     }
@@ -96,6 +97,8 @@ bool monitor::look(std::int64_t now_ns) noexcept {
     const std::int64_t held_ns = now_ns - s.since_ns;
     if (!owner->pin.is_in_user_code()) {
       s.cpu_ns = -1;
+      // One that rests keeps the number of the turn before, and gets up with it.
+      if (p.resting.load(order::relaxed) != 0) s.since_ns = now_ns;
       if (held_ns < slice_ns_ || s.was_stuck || p.resting.load(order::relaxed) != 0) continue;
       s.was_stuck = true;
       core_.handoff_.count_stuck_in_runtime();
@@ -110,7 +113,7 @@ bool monitor::look(std::int64_t now_ns) noexcept {
 
 /// Whether the thread has used no CPU for a while: it waits in the kernel.
 bool monitor::is_blocked(sight& s, std::int64_t now_ns) noexcept {
-  if (s.owner->says_it_blocks()) return true;
+  if (s.owner->says_it_blocks(s.tick)) return true;
   if (s.cpu_ns >= 0 && now_ns - s.cpu_at_ns < blocked_after_ns) return false;
   const os::thread_clock& clock = s.owner->clock();
   const std::int64_t used_ns = clock.used_ns();
@@ -123,6 +126,7 @@ bool monitor::is_blocked(sight& s, std::int64_t now_ns) noexcept {
 }
 
 void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept {
+  if (s.owner->keeps_processor()) return;
   handoff& threads = core_.handoff_;
   if (blocked) period_ns_ = std::min(period_ns_, blocked_after_ns);  // should it come to nothing
   if (!threads.may_lose(blocked)) return threads.count_no_spare();
@@ -146,6 +150,9 @@ void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t
   }
   threads.give(*spare, p);
   s.owner->tell_of_loss();
+  // Nobody looks at it any more: it is to give way at the next opportunity, and go on with a processor. It gets
+  // no signal, as it may be in a call that would hear of it.
+  s.owner->current_turn.ask_to_end(s.tick);
 }
 
 }  // namespace weft::detail

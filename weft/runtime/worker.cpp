@@ -699,10 +699,13 @@ class worker::driven {
         running_(exchange_current_job(nullptr)) {
     this_thread_state().worker = &w;
     this_thread_state().port = &w;
+    this_thread_state().lost_processor.store(0, order::relaxed);  // it was not said of this one
   }
   ~driven() {
     this_thread_state().port = port_;
     this_thread_state().worker = worker_;
+    // It may have been said meanwhile, of the worker that this thread is again; who looks asks the pin.
+    if (port_ != nullptr) this_thread_state().lost_processor.store(1, order::relaxed);
     exchange_current_job(running_);
   }
   driven(const driven&) = delete;

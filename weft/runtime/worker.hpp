@@ -98,7 +98,9 @@ class worker : private fork_port {
 
   // By the monitor, of a thread that it sees in user code.
   const os::thread_clock& clock() const noexcept { return clock_; }
-  bool says_it_blocks() const noexcept { return blocks_.load(order::relaxed) != 0; }
+  bool says_it_blocks(std::uint64_t turn) const noexcept {
+    return blocks_in_.load(order::relaxed) == turn;
+  }
   /// It is where no processor may be taken from it.
   bool keeps_processor() const noexcept { return keeps_.load(order::relaxed) != 0; }
   void may_lose_since(std::int64_t ns) noexcept { held_since_ns_.store(ns, order::relaxed); }
@@ -111,9 +113,10 @@ class worker : private fork_port {
   void note_loss(const job* running) noexcept {
     if (lost_job_.kind == nullptr && running != nullptr) lost_job_.note(*running);
   }
-  /// It is about to block in a call. Gives the processor away if that has anything to do.
-  void begins_to_block() noexcept;
-  void has_blocked() noexcept;
+  /// It is about to block in a call. Gives the processor away if that has anything to do. Result: what
+  /// has_blocked() wants to have.
+  std::uint64_t begins_to_block() noexcept;
+  void has_blocked(std::uint64_t before) noexcept;
 
   /// A job became ready on this worker. The processor is pinned.
   void push(job& ready, wake_kind why) noexcept;
@@ -130,6 +133,7 @@ class worker : private fork_port {
 
  private:
   class driven;
+  static constexpr std::uint64_t no_turn = ~std::uint64_t{0};
   static void thread_main(void* self);
   class at_rest;
   void live() noexcept;
@@ -230,12 +234,13 @@ class worker : private fork_port {
   // Of handing over.
   thread_state* state_ = nullptr;  // of its thread
   os::thread_clock clock_;
-  atomic<std::uint32_t> blocks_{
-      0};  // how often begins_to_block() was called and not answered. Its thread
+  // The turn that is in a call of which begins_to_block() was told. A turn that ends in the middle of it, as a
+  // fiber's does that awaits there, leaves nothing behind. Its thread
+  atomic<std::uint64_t> blocks_in_{no_turn};
   atomic<std::uint32_t> keeps_{0};         // its thread
   atomic<std::int64_t> held_since_ns_{0};  // carried by the pin's state
   lost_job lost_job_;
-  bool meant_to_ = false;    // the job said that it was about to block: no news to anybody
+  std::uint64_t meant_to_in_ = no_turn;  // the turn that lost its processor so: no news to anybody
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
 };
 

@@ -34,15 +34,15 @@ std::coroutine_handle<> go_on_elsewhere(promise_base& ended) noexcept {
   if (running == nullptr || port == nullptr) return parent;
   const bool was_pinned = port->pin.is_pinned();
   const bool owned = port->pin.pin() == pin_state::pin_result::owned;
-  if (!was_pinned) port->pin.unpin();
-  if (owned) {
 #if !WEFT_MODEL
-    mine.lost_processor.store(0, order::relaxed);  // it was said of an earlier job
+  // It was said of an earlier job. While it is pinned it cannot become true.
+  if (owned) mine.lost_processor.store(0, order::relaxed);
 #endif
-    return parent;
-  }
+  if (!was_pinned) port->pin.unpin();
+  if (owned) return parent;
   auto* const back = new (std::nothrow) way_back(parent);
-  if (back == nullptr) return parent;        // it may try again at the end of the next task
+  // It may try again at the end of the next task; one above the other on the stack, until there is memory.
+  if (back == nullptr) return parent;
   running->yield_in_to_go_on(*back, ended);  // it may be gone from here on: touch nothing
   return {};
 }

@@ -20,10 +20,12 @@ namespace weft::detail {
 
 namespace {
 
-const void* calling_thread() noexcept {
+/// The job, where one runs: a callback that awaits in a fiber may be on another thread afterwards.
+const void* caller() noexcept {
 #if WEFT_MODEL
   return model::hook::this_thread();
 #else
+  if (const job* const running = current_job()) return running;
   return &this_thread_state();
 #endif
 }
@@ -39,7 +41,7 @@ bool stop_state::request() noexcept {
     first = !requested_.load(order::relaxed);
     requested_.store(true, WEFT_MUTATE("stop_token.request.relaxed", order::release,
                                        order::relaxed));  // P3
-    if (first) caller_.set(calling_thread());
+    if (first) caller_.set(caller());
     while (first && !links_.empty()) {
       stop_link& link = links_.pop_front();
       // Who waits for the one before may see no more of it than this.
@@ -75,8 +77,7 @@ bool stop_state::remove(stop_link& link) noexcept {
 void stop_state::wait_until_called(const stop_link& link) noexcept {
   {
     const spin_guard guard(lock_);
-    if (!WEFT_MUTATE("stop_token.wait.for_itself", false, true) &&
-        caller_.get() == calling_thread()) {
+    if (!WEFT_MUTATE("stop_token.wait.for_itself", false, true) && caller_.get() == caller()) {
       return;  // by the callback itself, or after it
     }
   }
