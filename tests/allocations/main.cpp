@@ -702,7 +702,8 @@ constexpr row rows[] = {
 
 bool check(const row& what, unsigned workers) {
   // A second thread of the pool would be started, and allocated for, whenever it pleases.
-  weft::runtime rt({.workers = workers, .max_blocking_threads = 1});
+  // Nobody takes a worker from a job that is at it for long: a thread for that is made when it is first needed.
+  weft::runtime rt({.workers = workers, .preempt_after = {}, .max_blocking_threads = 1});
   rounds r(what.operations, workers);
   rt.block_on(rt.spawn(what.work, std::ref(r)));  // on a worker
   std::printf("%-16s %7u %11zu %7u   ", what.name, workers, what.operations, r.begun());

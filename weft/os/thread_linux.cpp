@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 
@@ -48,6 +50,46 @@ bool thread_clock::waits() const noexcept {
   // "1234 (name) S ...": the name, of 15 bytes at most, may have any of these in it.
   const char* const after = std::strrchr(text, ')');
   return after == nullptr || after[1] != ' ' || after[2] != 'R';
+}
+
+namespace {
+
+// As the kernel has it: glibc 2.36 has neither the calls nor the struct.
+struct scheduling_attributes {
+  std::uint32_t size, policy;
+  std::uint64_t flags;
+  std::int32_t nice;
+  std::uint32_t priority;
+  std::uint64_t runtime, deadline, period;
+  std::uint32_t util_min, util_max;
+};
+constexpr std::uint32_t policy_other = 0;
+
+/// Result: they are known, and are of a thread that takes its turns as most do.
+bool ask(std::uint64_t thread, scheduling_attributes& now) noexcept {
+  const int errno_before = errno;
+  const bool known =
+      ::syscall(SYS_sched_getattr, static_cast<pid_t>(thread), &now, unsigned{sizeof now}, 0u) == 0;
+  errno = errno_before;
+  return known && now.policy == policy_other;
+}
+
+}  // namespace
+
+void set_time_slice(std::uint64_t thread, std::int64_t ns) noexcept {
+  scheduling_attributes now{};
+  if (!ask(thread, now)) return;  // all is set together: what is not to change has to be known
+  const int errno_before = errno;
+  now.size = sizeof now;
+  now.flags &= 1;  // that children begin anew; the others speak of what is to be set
+  now.runtime = static_cast<std::uint64_t>(ns);
+  static_cast<void>(::syscall(SYS_sched_setattr, static_cast<pid_t>(thread), &now, 0u));
+  errno = errno_before;
+}
+
+std::int64_t time_slice(std::uint64_t thread) noexcept {
+  scheduling_attributes now{};
+  return ask(thread, now) ? static_cast<std::int64_t>(now.runtime) : 0;
 }
 
 std::int64_t timer_slack() noexcept {

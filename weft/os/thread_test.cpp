@@ -60,6 +60,17 @@ TEST(os_thread, is_not_destroyed_while_it_runs) {
       "without being joined");
 }
 
+TEST(os_thread, time_slice_is_set_and_given_back) {
+  const std::uint64_t me = os::current_thread_id();
+  const std::int64_t before = os::time_slice(me);
+  os::set_time_slice(me, 20'000'000);
+  const std::int64_t changed = os::time_slice(me);
+  os::set_time_slice(me, 0);
+  if (before == 0 || changed == before) GTEST_SKIP() << "this system has no time slices to set";
+  EXPECT_EQ(changed, 20'000'000);
+  EXPECT_EQ(os::time_slice(me), before);
+}
+
 TEST(os_futex, other_value_returns_at_once) {
   atomic<std::uint32_t> word{1};
   EXPECT_TRUE(futex_wait(word, 0, never_ns));

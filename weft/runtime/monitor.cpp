@@ -138,6 +138,7 @@ void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t
   }
   if (spare == nullptr) return threads.count_no_spare();
   s.owner->may_lose_since(s.since_ns);  // it may be back before this thread goes on
+  if (!blocked) s.owner->step_back();
   const auto claimed = s.owner->pin.try_claim([] { os::heavy_fence(); },
                                               [&] {
                                                 return p.owner.load(order::relaxed) == s.owner &&
@@ -145,6 +146,7 @@ void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t
                                                        !s.owner->keeps_processor();
                                               });
   if (claimed == pin_state::claim_result::refused) {
+    s.owner->step_forward();
     threads.count_refused();
     return threads.add(*spare);
   }
