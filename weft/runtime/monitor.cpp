@@ -7,6 +7,9 @@
 //       it away (weft::blocking), and then the claim is refused: the pin says that it is taken.
 //   I2  Threads are made before a claim, never during one: the thread that is claimed may have to
 //       wait for the answer.
+//   Whoever is given a processor is in a hurry for its first turns: what is ready there has waited for the
+//   job before already. So jobs that compute and stand in line, one behind the other, do not add up their
+//   slices.
 // Rejected
 //   /proc for each of these looks: ten times as dear as the thread's clock. It is asked only of a
 //   thread
@@ -29,6 +32,11 @@ namespace {
 
 constexpr int looks_a_slice = 4;
 constexpr std::int64_t period_min_ns = 20'000;
+constexpr std::int64_t time_slice_ns =
+    100'000;              // of its own: beside threads that compute it is let in at once
+constexpr int hurry = 8;  // times shorter than usual is what a job may take
+constexpr unsigned hurried_turns = 8;
+constexpr int looks_a_hurried_slice = 4;
 constexpr std::int64_t period_max_ns =
     2'500'000;  // one that blocks is found after two or three looks
 constexpr std::int64_t blocked_after_ns =
@@ -38,7 +46,10 @@ constexpr std::int64_t blocked_cpu_ns = 20'000;  // a call that fails and is mad
 }  // namespace
 
 monitor::monitor(runtime_core& core, std::int64_t slice_ns)
-    : core_(core), slice_ns_(slice_ns), period_ns_(0), seen_(core.processors_.size()) {}
+    : core_(core),
+      slice_ns_(slice_ns),
+      period_ns_(std::clamp(slice_ns / looks_a_slice, period_min_ns, period_max_ns)),
+      seen_(core.processors_.size()) {}
 
 result<void> monitor::start() noexcept {
   const std::string name = core_.name_.substr(0, 11) + "-mon";
@@ -56,6 +67,7 @@ void monitor::end() noexcept {
 void monitor::thread_main(void* self) {
   auto& mine = *static_cast<monitor*>(self);
   mine.core_.placement_.settle_helper();
+  os::set_time_slice(os::current_thread_id(), time_slice_ns);
   mine.run();
 }
 
@@ -73,7 +85,7 @@ void monitor::run() noexcept {
       continue;
     }
     rested = rests;
-    rest_.pause_until(now_ns + period_ns_);
+    rest_.pause_until(next_ns_);
   }
 }
 
@@ -82,9 +94,17 @@ bool monitor::all_rest() const noexcept {
                      [](const auto& p) { return p->resting.load(order::relaxed) != 0; });
 }
 
+/// What a job there may take.
+std::int64_t monitor::slice_of(const sight& s) const noexcept {
+  return s.tick < s.hurries_until ? slice_ns_ / hurry : slice_ns_;
+}
+
+/// Not later than at `ns`.
+void monitor::look_at(std::int64_t ns) noexcept { next_ns_ = std::min(next_ns_, ns); }
+
 /// Result: all workers rest.
 bool monitor::look(std::int64_t now_ns) noexcept {
-  period_ns_ = std::clamp(slice_ns_ / looks_a_slice, period_min_ns, period_max_ns);
+  next_ns_ = now_ns + period_ns_;
   bool rests = true;
   for (std::size_t i = 0; i < seen_.size(); ++i) {
     processor& p = *core_.processors_[i];
@@ -93,7 +113,15 @@ bool monitor::look(std::int64_t now_ns) noexcept {
     if (p.resting.load(order::relaxed) == 0) rests = false;
     if (owner == nullptr) continue;  // its thread is about to begin
     const std::uint64_t tick = owner->current_turn.now();
-    if (owner != s.owner || tick != s.tick) s = {owner, tick, now_ns, -1, 0, false};
+    if (owner != s.owner || tick != s.tick) {
+      const std::uint64_t hurries_until = owner == s.owner     ? s.hurries_until
+                                          : s.owner == nullptr ? 0
+                                                               : tick + hurried_turns;
+      s = {owner, tick, now_ns, -1, 0, false, hurries_until};
+    }
+    const std::int64_t slice_ns = slice_of(s);
+    if (slice_ns < slice_ns_)
+      look_at(now_ns + std::max(slice_ns / looks_a_hurried_slice, period_min_ns));
     const std::int64_t held_ns = now_ns - s.since_ns;
     if (!owner->pin.is_in_user_code()) {
       s.cpu_ns = -1;
@@ -104,9 +132,13 @@ bool monitor::look(std::int64_t now_ns) noexcept {
       core_.handoff_.count_stuck_in_runtime();
       continue;
     }
-    if (held_ns >= slice_ns_ / 2) static_cast<void>(ask_to_yield(owner->current_turn, tick));
+    if (held_ns >= slice_ns / 2) static_cast<void>(ask_to_yield(owner->current_turn, tick));
     const bool blocked = is_blocked(s, now_ns);
-    if (blocked || held_ns >= slice_ns_) hand_over(p, s, blocked, now_ns);
+    if (blocked || held_ns >= slice_ns) {
+      hand_over(p, s, blocked, now_ns);
+    } else {
+      look_at(s.since_ns + slice_ns);
+    }
   }
   return rests;
 }
@@ -128,7 +160,7 @@ bool monitor::is_blocked(sight& s, std::int64_t now_ns) noexcept {
 void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept {
   if (s.owner->keeps_processor()) return;
   handoff& threads = core_.handoff_;
-  if (blocked) period_ns_ = std::min(period_ns_, blocked_after_ns);  // should it come to nothing
+  if (blocked) look_at(now_ns + blocked_after_ns);  // should it come to nothing
   if (!threads.may_lose(blocked)) return threads.count_no_spare();
   worker* spare = threads.take();
   if (spare == nullptr) {  // I2
@@ -151,6 +183,7 @@ void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t
     return threads.add(*spare);
   }
   threads.give(*spare, p);
+  look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));
   s.owner->tell_of_loss();
   // Nobody looks at it any more: it is to give way at the next opportunity, and go on with a processor. It gets
   // no signal, as it may be in a call that would hear of it.

@@ -6,9 +6,9 @@
 //   Cost     a look: some loads for each worker; of those that run user code the CPU time is asked
 //            for (0.5 us). Each quarter of the time that a job may take, 2.5 ms at most, while any
 //            worker is up; not at all while they rest. Nothing on the way from one job to the next
-//   Promise  what is ready behind a job that computes waits for it no longer than that time and two
-//            periods, behind one that blocks no longer than three; behind several, for one after
-//            the other
+//   Promise  what is ready behind a job that computes waits for it no longer than that time and a
+//            period, behind one that blocks no longer than three periods; behind several that
+//            compute, an eighth of that time for each further one
 //   Protocol docs/internals/handoff.md; the claim is in task/pin.hpp, the sleep in watch_rest.hpp
 #pragma once
 
@@ -48,19 +48,23 @@ class monitor {
     std::int64_t since_ns = 0;
     std::int64_t cpu_ns = -1;  // of the owner; -1: not asked in this job
     std::int64_t cpu_at_ns = 0;
-    bool was_stuck = false;  // in the runtime; counted once
+    bool was_stuck = false;           // in the runtime; counted once
+    std::uint64_t hurries_until = 0;  // a turn
   };
 
   static void thread_main(void* self);
   void run() noexcept;
   bool look(std::int64_t now_ns) noexcept;
+  std::int64_t slice_of(const sight& s) const noexcept;
+  void look_at(std::int64_t ns) noexcept;
   bool is_blocked(sight& s, std::int64_t now_ns) noexcept;
   void hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept;
   bool all_rest() const noexcept;
 
   runtime_core& core_;
   const std::int64_t slice_ns_;
-  std::int64_t period_ns_;  // until the next look
+  const std::int64_t period_ns_;
+  std::int64_t next_ns_ = 0;  // the next look
   std::vector<sight> seen_;
   watch_rest rest_;
   atomic<std::uint64_t> looks_{0};
