@@ -19,8 +19,9 @@ class backtrace_maker final : public detail::await_chain::listener {
 
   bool coroutine(void* frame) override {
     // The first word of a frame is what resumes it; of one that is suspended, and of one that is about
-    // to be, it does not change.
-    return add(backtrace::kind::coroutine, *static_cast<void**>(frame));
+    // to be, it does not change. Of one that is at its end it is null, and the second is what destroys it.
+    void** const words = static_cast<void**>(frame);
+    return add(backtrace::kind::coroutine, words[0] != nullptr ? words[0] : words[1]);
   }
   void stack_of_fiber(promise_base& waiting) override {
     detail::fiber_wait::from(waiting).waiting_fiber().visit(&unwind_here, this);
@@ -115,11 +116,15 @@ WEFT_NOINLINE bool backtrace_await::await_ready() {
   return true;
 }
 
-void backtrace_await::look_from(promise_base& innermost) {
-  backtrace_maker maker(found_);
+backtrace backtrace_from(promise_base& innermost) {
+  backtrace found;
+  backtrace_maker maker(found);
   await_chain::walk(innermost, maker);
   maker.finish();
+  return found;
 }
+
+void backtrace_await::look_from(promise_base& innermost) { found_ = backtrace_from(innermost); }
 
 }  // namespace detail
 }  // namespace weft

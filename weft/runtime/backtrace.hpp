@@ -64,6 +64,9 @@ std::string to_string(const backtrace& b);
 
 namespace detail {
 
+/// That of the coroutine whose promise it is. Throws std::bad_alloc. Threads: the one that runs its job.
+backtrace backtrace_from(promise_base& innermost);
+
 class [[nodiscard("co_await it")]] backtrace_await {
  public:
   backtrace_await() noexcept {}

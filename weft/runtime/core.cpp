@@ -183,7 +183,7 @@ void runtime_core::schedule(job& ready, wake_kind why) noexcept {
 /// Apart, so that schedule() need not keep anything for it.
 WEFT_NOINLINE void runtime_core::inject_by_lost(worker& by, job& ready, wake_kind why) noexcept {
   // One that wakes others may be over: it has begun to wait, and somebody else has made it ready.
-  if (why == wake_kind::yielded) by.note_loss(&ready);
+  if (why == wake_kind::yielded) by.note_loss(&ready, &ready.waiting_in()->armed_by());
   inject(ready);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 
 #include "weft/runtime/core.hpp"
@@ -80,19 +81,20 @@ void handoff::give(worker& spare, processor& p) noexcept {
   spare.bed.give(p);
 }
 
-void handoff::came_back(worker& lost, std::int64_t held_ns, const lost_job* what) noexcept {
+void handoff::came_back(worker& lost, std::int64_t held_ns, const lost_job* what,
+                        const backtrace& at) noexcept {
   const auto held = static_cast<std::uint64_t>(held_ns);
   std::uint64_t longest = longest_ns_.load(order::relaxed);
   while (held > longest &&
          !longest_ns_.compare_exchange_weak(longest, held, order::relaxed, order::relaxed)) {
   }
-  if (reports_ && what != nullptr && held_ns >= report_ns_min) report(held_ns, *what);
+  if (what != nullptr && is_worth_a_report(held_ns)) report(held_ns, *what, at);
   lost_.fetch_sub(1, order::relaxed);
   add(lost);
 }
 
 /// Once for each place that starts such jobs, and each name that they are given.
-void handoff::report(std::int64_t held_ns, const lost_job& what) noexcept {
+void handoff::report(std::int64_t held_ns, const lost_job& what, const backtrace& at) noexcept {
   {
     const std::lock_guard guard(mutex_);
     for (std::size_t i = 0; i < told_count_; ++i) {
@@ -106,10 +108,15 @@ void handoff::report(std::int64_t held_ns, const lost_job& what) noexcept {
     std::snprintf(whose, sizeof whose, "job %llu '%s'", static_cast<unsigned long long>(what.id),
                   what.name);
   }
+  std::string where;
+  try {
+    if (!at.empty()) where = to_string(at);
+  } catch (const std::bad_alloc&) {  // it is told without
+  }
   std::fprintf(stderr,
                "weft: %s held a worker for %lld ms; its processor was handed to a spare thread "
-               "(docs/guide/stuck_tasks.md; runtime_options::report_stuck)\n",
-               whose, static_cast<long long>(held_ns / 1'000'000));
+               "(docs/guide/stuck_tasks.md; runtime_options::report_stuck)\n%s",
+               whose, static_cast<long long>(held_ns / 1'000'000), where.c_str());
 }
 
 void handoff::tell(metrics_snapshot& m) const noexcept {

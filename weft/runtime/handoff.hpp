@@ -21,8 +21,9 @@
 #include "weft/runtime/metrics.hpp"
 
 namespace weft {
+class backtrace;
 class job;
-}
+}  // namespace weft
 
 namespace weft::detail {
 
@@ -63,7 +64,11 @@ class handoff {
   void give(worker& spare, processor& p) noexcept;
   /// One that had a processor is back, and is a spare now. `what`: of which to tell; nullptr: of
   /// none.
-  void came_back(worker& lost, std::int64_t held_ns, const lost_job* what) noexcept;
+  void came_back(worker& lost, std::int64_t held_ns, const lost_job* what,
+                 const backtrace& at) noexcept;
+  bool is_worth_a_report(std::int64_t held_ns) const noexcept {
+    return reports_ && held_ns >= report_ns_min;
+  }
 
   void count_refused() noexcept { refused_.fetch_add(1, order::relaxed); }
   void count_no_spare() noexcept { no_spare_.fetch_add(1, order::relaxed); }
@@ -78,7 +83,7 @@ class handoff {
  private:
   static constexpr std::size_t sites_max = 64;  // that are reported; the others are not
 
-  void report(std::int64_t held_ns, const lost_job& what) noexcept;
+  void report(std::int64_t held_ns, const lost_job& what, const backtrace& at) noexcept;
 
   runtime_core& core_;
   const unsigned

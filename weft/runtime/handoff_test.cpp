@@ -561,6 +561,24 @@ TEST(handoff_report, names_the_job_once) {
   EXPECT_EQ(said.find("'parse'", at + 1), std::string::npos) << said;
 }
 
+task<bool> nested_that_holds_its_worker() { co_return spin_until_it_is_worth_a_report(); }
+task<bool> awaits_one_that_holds_its_worker() {
+  const bool lost = co_await nested_that_holds_its_worker();
+  co_return lost&& owns();
+}
+
+TEST(handoff_report, says_who_awaits_the_task_that_held_the_worker) {
+  ::testing::internal::CaptureStderr();
+  {
+    runtime rt({.workers = 1});
+    EXPECT_TRUE(rt.block_on(rt.spawn(awaits_one_that_holds_its_worker)));
+  }
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  const auto inner = said.find("nested_that_holds_its_worker");
+  ASSERT_NE(inner, std::string::npos) << said;
+  EXPECT_NE(said.find("awaits_one_that_holds_its_worker", inner), std::string::npos) << said;
+}
+
 TEST(handoff_report, can_be_switched_off) {
   ::testing::internal::CaptureStderr();
   {

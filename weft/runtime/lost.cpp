@@ -22,6 +22,9 @@
 //       sleeps; the heavy fence of the claim stands between the two. What it pushes later it pushes
 //       as an outsider.
 //   R2  it runs a job, so it does not search.
+#include <new>
+#include <utility>
+
 #include "weft/base/assert.hpp"
 #include "weft/os/clock.hpp"
 #include "weft/runtime/worker.hpp"
@@ -72,6 +75,18 @@ void worker::adopt(processor& given) noexcept {
   pin.become_owner();
 }
 
+void worker::note_loss(const job* running, promise_base* at) noexcept {
+  if (running == nullptr) return;
+  if (lost_job_.kind == nullptr) lost_job_.note(*running);
+  if (at == nullptr || !lost_at_.empty()) return;
+  if (!core_.handoff_.is_worth_a_report(os::monotonic_ns() - held_since_ns_.load(order::relaxed)))
+    return;
+  try {
+    lost_at_ = backtrace_from(*at);
+  } catch (const std::bad_alloc&) {  // it is told without
+  }
+}
+
 /// Back from the job, without a processor. Gives false, for worker::run().
 WEFT_NOINLINE bool worker::lose() noexcept {
   core_
@@ -79,12 +94,13 @@ WEFT_NOINLINE bool worker::lose() noexcept {
   WEFT_ASSERT(core_.monitor_ != nullptr, "a processor was taken without a monitor");
   const std::int64_t held_ns = os::monotonic_ns() - held_since_ns_.load(order::relaxed);
   const lost_job what = lost_job_;
+  const backtrace at = std::exchange(lost_at_, {});
   // One that blocked for a moment has lost it sooner.
   const bool is_news = meant_to_in_ != current_turn.now() && held_ns >= core_.monitor_->slice_ns();
   lost_job_ = {};
   deque = nullptr;
   processor_ = nullptr;
-  core_.handoff_.came_back(*this, held_ns, is_news ? &what : nullptr);
+  core_.handoff_.came_back(*this, held_ns, is_news ? &what : nullptr, at);
   return false;
 }
 

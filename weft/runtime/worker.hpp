@@ -31,6 +31,7 @@
 #pragma once
 
 #include "weft/os/thread.hpp"
+#include "weft/runtime/backtrace.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/handover.hpp"
 #include "weft/task/fork.hpp"
@@ -113,10 +114,9 @@ class worker : private fork_port {
   // By the thread, in a job.
   /// The one that it has, or had when the job began: for what any thread may do with it.
   class processor& last_processor() const noexcept { return *processor_; }
-  /// It has found that it has no processor, and `running` is still there.
-  void note_loss(const job* running) noexcept {
-    if (lost_job_.kind == nullptr && running != nullptr) lost_job_.note(*running);
-  }
+  /// It has found that it has no processor, and `running` is still there; `at`: the coroutine that
+  /// found it out, if it is known.
+  void note_loss(const job* running, promise_base* at = nullptr) noexcept;
   /// It is about to block in a call. Gives the processor away if that has anything to do. Result: what
   /// has_blocked() wants to have.
   std::uint64_t begins_to_block() noexcept;
@@ -245,6 +245,7 @@ class worker : private fork_port {
   atomic<std::int64_t> held_since_ns_{0};  // carried by the pin's state
   atomic<bool> stands_back_{false};        // carried by the pin's state
   lost_job lost_job_;
+  backtrace lost_at_;
   std::uint64_t meant_to_in_ = no_turn;  // the turn that lost its processor so: no news to anybody
   bool completing_ = false;  // inside the driver or the timers: what wakes goes to the run queue
 };
