@@ -625,6 +625,24 @@ TEST(handoff_yield, is_due_before_the_worker_is_lost) {
   EXPECT_EQ(rt.metrics().handoffs, 0u);
 }
 
+TEST(handoff_threads, are_no_more_than_the_limit_and_then_the_others_wait) {
+  constexpr unsigned most = 32;  // on one worker
+  runtime rt({.workers = 1, .preempt_after = 1ms, .report_stuck = false});
+  flag said{false};
+  std::vector<join_handle<bool>> stuck;
+  for (unsigned i = 0; i < most + 3; ++i) stuck.push_back(rt.spawn(spins_until, &said));
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (rt.metrics().no_spare == 0 && std::chrono::steady_clock::now() < end) {
+    EXPECT_LE(rt.metrics().lost_threads, most);
+    std::this_thread::sleep_for(1ms);  // they want the CPUs
+  }
+  EXPECT_NE(rt.metrics().no_spare, 0u);
+  EXPECT_EQ(rt.metrics().lost_threads, most);
+  said = true;
+  for (auto& s : stuck) EXPECT_TRUE(rt.block_on(s));
+  EXPECT_TRUE(all_are_back(rt));
+}
+
 TEST(handoff_blocking, gives_what_the_function_gives) {
   runtime rt({.workers = 1, .report_stuck = false});
   const auto test = []() -> task<int> {
