@@ -1,11 +1,14 @@
 // Processors that change hands all the time: nothing is lost, and nothing runs twice. And the pair
 // of stores and loads that it stands on, with its fence and without.
+//
+//   WEFT_STRESS_OPERATIONS   how many handoffs there are with each driver (without it: as many as come in 2 s)
 #include <gtest/gtest.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -18,8 +21,8 @@
 #include "weft/runtime/blocking_in_place.hpp"
 #include "weft/runtime/go.hpp"
 #include "weft/runtime/runtime.hpp"
-#include "weft/runtime/yield_if_due.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/runtime/yield_if_due.hpp"
 #include "weft/sync/semaphore.hpp"
 #include "weft/task/pin.hpp"
 #include "weft/together/fork_join.hpp"
@@ -137,6 +140,8 @@ TEST_P(handoff_stress, all_that_is_spawned_ends) {
   rng random(test_support::seed());
   totals all;
   std::uint64_t handoffs = 0;
+  const char* const asked = std::getenv("WEFT_STRESS_OPERATIONS");
+  const std::uint64_t least = asked != nullptr ? std::strtoull(asked, nullptr, 10) : 0;
   const auto until = std::chrono::steady_clock::now() + 2s;
   do {
     std::unique_ptr<runtime> rt;
@@ -155,7 +160,7 @@ TEST_P(handoff_stress, all_that_is_spawned_ends) {
     for (auto& r : roots) rt->block_on(r);
     handoffs += rt->metrics().handoffs;
     EXPECT_EQ(all.spawned.load(), all.finished.load());
-  } while (std::chrono::steady_clock::now() < until);
+  } while (std::chrono::steady_clock::now() < until || handoffs < least);
   EXPECT_GT(handoffs, 100u) << "it was about nothing";
   RecordProperty("handoffs", static_cast<int>(handoffs));
   std::printf("%llu handoffs, %ld jobs\n", static_cast<unsigned long long>(handoffs),
@@ -223,7 +228,7 @@ TEST(pin_litmus, without_it_it_has_two) {
   GTEST_SKIP() << "the sanitizer's own steps are fences";
 #endif
   if (os::cpus_available() < 2) GTEST_SKIP() << "it takes two CPUs";
-  const trial without = claim_all_the_time([] { compiler_fence(); }, 20s, 1);
+  const trial without = claim_all_the_time([] { compiler_fence(); }, 60s, 1);
   EXPECT_GT(without.twice, 0) << "the test above sees nothing, after " << without.claims
                               << " claims";
 }
