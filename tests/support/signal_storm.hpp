@@ -1,5 +1,8 @@
 // signal_storm: with WEFT_SIGNAL_STORM=1 in the environment each thread of a test program gets SIGURG many times
 // a second, by a handler without SA_RESTART: system calls end with EINTR all the time, and nothing may come of it.
+// The first region of a fiber (runtime/preemptible.hpp) installs weft's handler above it, and the kernel goes by the
+// flags of that one, SA_RESTART: most calls are made again from then on. With WEFT_PREEMPT=off there is none, and
+// they end to the last test. So programs with regions are run both ways.
 #pragma once
 
 #include <dirent.h>

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -489,7 +490,10 @@ TEST(go, a_child_of_fork_gets_stacks_whatever_other_threads_were_at) {
     }
     ASSERT_GT(child, 0);
     int status = -1;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    pid_t ended = -1;
+    while ((ended = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
+    }
+    EXPECT_EQ(ended, child);
     EXPECT_EQ(status, 0) << "child " << i;
     if (status != 0) break;
   }

@@ -21,6 +21,10 @@
 #include "weft/runtime/preempt.hpp"
 #include "weft/runtime/worker.hpp"
 
+#define SKIP_WITHOUT_PREEMPTION()                       \
+  if (::weft::detail::preemption::why_not() != nullptr) \
+  GTEST_SKIP() << ::weft::detail::preemption::why_not()
+
 namespace weft::fiber_test {
 
 /// Computes with many registers of one kind; all state is in registers and below the stack pointer. Its code
@@ -33,7 +37,9 @@ struct kernel {
 /// Of those that this processor can run.
 std::span<const kernel> kernels();
 
-/// As a monitor does: asks each worker's turn to end that has lasted for a slice.
+/// As a monitor does: asks each worker's turn to end that has lasted for a slice. For runtimes with
+/// preempt_after = 0 only: beside a monitor, which asks, too, and hands workers over to other threads, while this one
+/// goes on to look at the first ones.
 class ticker {
  public:
   ticker(runtime& rt, unsigned workers, std::chrono::microseconds slice) : slice_(slice) {

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 
 #include "weft/fiber/preempt.hpp"
@@ -31,7 +32,7 @@ double thread_seconds() {
 template <class F>
 void measure(benchmark::State& state, F body) {
   if (const char* const why = detail::preemption::why_not()) return state.SkipWithError(why);
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = std::chrono::milliseconds(0)});  // nobody else asks
   for (auto _ : state) {
     state.SetIterationTime(rt.block_on(rt.go([&body] {
       const double before = thread_seconds();

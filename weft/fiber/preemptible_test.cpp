@@ -1,5 +1,6 @@
 // Regions of fibers: they share a worker although they never wait, and lose nothing by it. The turns are asked
-// to end by a thread of the tests (ticker). What the handler does: preempt_x86_64_test.cpp.
+// to end by a thread of the tests (ticker), and no monitor looks. Beside one: preemptible_monitor_test.cpp. What the
+// handler does: preempt_x86_64_test.cpp.
 #include "weft/runtime/preemptible.hpp"
 
 #include <fcntl.h>
@@ -40,9 +41,6 @@ using detail::preempt_statistics;
 using detail::preemption;
 using clock = std::chrono::steady_clock;
 
-#define SKIP_WITHOUT_PREEMPTION() \
-  if (preemption::why_not() != nullptr) GTEST_SKIP() << preemption::why_not()
-
 constexpr auto patience = 60s;  // a bound for what takes milliseconds
 constexpr std::uint64_t rounds_max = 5'000'000'000;
 
@@ -52,6 +50,15 @@ WEFT_PREEMPTIBLE bool spin_until(const std::atomic<bool>& flag, std::uint64_t ro
     if (flag.load(std::memory_order_relaxed)) return true;
   }
   return false;
+}
+
+/// Waits, in a job, until its turn was asked to end.
+bool spin_until_due() {
+  const auto give_up_at = clock::now() + patience;
+  while (!this_task::should_yield()) {
+    if (clock::now() > give_up_at) return false;
+  }
+  return true;
 }
 
 // --- what is live in an interrupted function --------------------------------------------------------
@@ -85,7 +92,7 @@ void keeps_every_register(bool migrates) {
   const std::uint64_t before = preempt_statistics().calls_pushed;
   std::atomic<std::uint64_t> checked{0}, wrong{0}, moved{0};
   {
-    runtime rt({.workers = workers});
+    runtime rt({.workers = workers, .preempt_after = 0ms});
     const ticker slices(rt, workers, 100us);
     std::vector<join_handle<>> handles;
     for (unsigned f = 0; f < fibers; ++f) {
@@ -143,7 +150,7 @@ TEST(preemptible, keeps_every_register_of_fibers_that_migrate) {
 
 TEST(preemptible, two_that_never_wait_let_a_third_job_on) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 1ms);
   std::atomic<bool> enough{false};
   const auto spins = [&] { return preemptible(spin_until, enough, rounds_max); };
@@ -183,7 +190,7 @@ TEST(preemptible, two_that_never_wait_let_a_third_job_on) {
 
 TEST(preemptible, two_that_never_wait_take_turns) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<bool> at[2] = {false, false};
   // Each waits for the other one to have begun, though none gives way by itself.
@@ -199,7 +206,7 @@ TEST(preemptible, two_that_never_wait_take_turns) {
 
 TEST(preemptible, a_marked_lambda_gives_way_too) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<bool> set{false};
   auto spins = rt.go([&] {
@@ -216,7 +223,7 @@ TEST(preemptible, a_marked_lambda_gives_way_too) {
 }
 
 TEST(preemptible, code_without_the_mark_goes_on_to_its_end) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<bool> set{false};
   auto spins = rt.go([&] {
@@ -248,7 +255,7 @@ TEST(preemptible, only_calls_where_no_fiber_runs) {
 }
 
 TEST(preemptible, a_coroutine_that_computes_in_a_region_is_not_interrupted) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   const std::uint64_t before = preempt_statistics().calls_pushed;
   const auto computes = []() -> task<> {
@@ -265,7 +272,7 @@ TEST(preemptible, a_coroutine_that_computes_in_a_region_is_not_interrupted) {
 
 /// Signals without an end to the worker's thread, by somebody who asks for nothing.
 void among_signals(const std::function<void()>& compute) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   rt.block_on(rt.go([&] {
     preemptible([] {});  // the handler is installed, and the thread open
     std::atomic<bool> over{false};
@@ -313,7 +320,7 @@ WEFT_NOINLINE int& this_threads_number() {
 /// One computes in slices, and another one beside it spoils what is the thread's and not a fiber's.
 template <class Before, class After>
 void beside_one_that_spoils_it(Before before, void (*spoil)(), After after) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 100us);
   std::atomic<bool> over{false};
   auto spoils = rt.go([&] {
@@ -352,7 +359,7 @@ TEST(preemptible, modes_of_rounding_are_what_they_were) {
 
 TEST(preemptible, exceptions_that_are_caught_are_what_they_were) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 100us);
   std::atomic<bool> over{false};
   auto others = rt.go([&] {
@@ -390,7 +397,7 @@ TEST(preemptible, exceptions_that_are_caught_are_what_they_were) {
 
 TEST(preemptible, what_is_thread_local_is_the_threads_for_a_fiber_that_stays) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 2});
+  runtime rt({.workers = 2, .preempt_after = 0ms});
   const ticker slices(rt, 2, 100us);
   std::vector<join_handle<>> all;
   for (int f = 0; f < 4; ++f) {
@@ -407,7 +414,7 @@ TEST(preemptible, what_is_thread_local_is_the_threads_for_a_fiber_that_stays) {
 
 TEST(preemptible, alternate_signal_stack_stays_the_threads) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 2});
+  runtime rt({.workers = 2, .preempt_after = 0ms});
   const ticker slices(rt, 2, 100us);
   std::array<void*, 2> stacks{};
   const auto stack_of_thread = [] {
@@ -437,7 +444,7 @@ TEST(preemptible, alternate_signal_stack_stays_the_threads) {
 
 TEST(preemptible, one_that_is_stopped_while_it_has_given_way_computes_on_to_its_next_await) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<bool> begun{false}, stopped{false}, computed{false}, unwound{false}, went_on{false};
   auto spins = rt.go([&] {
@@ -471,7 +478,7 @@ TEST(preemptible, one_that_is_stopped_while_it_has_given_way_computes_on_to_its_
 
 TEST(preemptible, one_that_has_given_way_is_joined) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<bool> joining{false};
   auto joins = rt.go([&] {
@@ -484,7 +491,7 @@ TEST(preemptible, one_that_has_given_way_is_joined) {
 }
 
 TEST(preemptible, a_region_is_left_by_an_exception_and_by_a_stop) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 100us);
   event never;
   auto waits = rt.go([&] { preemptible([&] { await(never.wait()); }); });
@@ -505,7 +512,7 @@ TEST(preemptible, a_region_is_left_by_an_exception_and_by_a_stop) {
 
 TEST(preemptible, regions_nest) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<bool> set{false};
   auto spins = rt.go([&] {
@@ -522,7 +529,7 @@ TEST(preemptible, regions_nest) {
 
 TEST(preemptible, a_process_that_is_forked_inside_goes_on_and_executes_another) {
   SKIP_WITHOUT_PREEMPTION();
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 100us);
   std::atomic<bool> over{false};
   auto spins = rt.go([&] { return preemptible(spin_until, over, rounds_max); });
@@ -551,19 +558,50 @@ TEST(preemptible, a_process_that_is_forked_inside_goes_on_and_executes_another) 
   EXPECT_TRUE(rt.block_on(spins));
 }
 
-// --- giving way by itself -----------------------------------------------------------------------------
+// --- switched off -------------------------------------------------------------------------------------
 
-/// Waits, in a job, until its turn was asked to end.
-bool spin_until_due() {
-  const auto give_up_at = clock::now() + patience;
-  while (!this_task::should_yield()) {
-    if (clock::now() > give_up_at) return false;
-  }
-  return true;
+TEST(preemptible_death, where_it_is_switched_off_the_programs_signal_stays_as_it_is) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("WEFT_PREEMPT", "off", 1);
+  static std::atomic<int> arrived{0};
+  const auto in_child = [] {
+    struct sigaction mine = {};
+    mine.sa_handler = [](int) { ++arrived; };
+    ::sigaction(SIGURG, &mine, nullptr);
+    runtime rt({.workers = 1, .preempt_after = 0ms});
+    const ticker slices(rt, 1, 200us);
+    const int wrong = rt.block_on(rt.go([&] {
+      sigset_t urgent, seen;
+      ::sigemptyset(&urgent);
+      ::sigaddset(&urgent, SIGURG);
+      ::pthread_sigmask(SIG_BLOCK, &urgent, nullptr);
+      const bool due = preemptible([] {
+        for (int i = 0; i < 20; ++i) {
+          await(sleep_for(1us));  // it leaves its stack, and comes back
+          if (!spin_until_due()) return false;
+        }
+        return true;
+      });
+      if (!due || preemption::why_not() == nullptr) return 1;
+      ::pthread_sigmask(SIG_BLOCK, nullptr, &seen);
+      if (::sigismember(&seen, SIGURG) != 1) return 2;
+      ::sigpending(&seen);
+      if (::sigismember(&seen, SIGURG) != 0) return 3;
+      struct sigaction now = {};
+      ::sigaction(SIGURG, nullptr, &now);
+      if (now.sa_handler != mine.sa_handler) return 4;
+      return arrived == 0 ? 0 : 5;
+    }));
+    std::_Exit(wrong);
+  };
+  EXPECT_EXIT(in_child(), ::testing::ExitedWithCode(0), "");
+  ::unsetenv("WEFT_PREEMPT");
 }
 
+// --- giving way by itself -----------------------------------------------------------------------------
+
 TEST(yield_if_due, gives_way_when_somebody_asks_and_not_before) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   EXPECT_FALSE(this_task::should_yield());
   const auto main = [&]() -> task<> {
     bool ran = false;
@@ -589,7 +627,7 @@ TEST(yield_if_due, gives_way_when_somebody_asks_and_not_before) {
 }
 
 TEST(yield_if_due, gives_way_in_a_fiber_and_in_a_region) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 200us);
   std::atomic<int> others{0};
   auto counts = rt.go([&] {
@@ -614,7 +652,7 @@ TEST(yield_if_due, gives_way_in_a_fiber_and_in_a_region) {
 }
 
 TEST(yield_if_due, timers_are_looked_at_when_a_turn_was_too_long) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   const ticker slices(rt, 1, 500us);
   std::atomic<bool> over{false};
   std::atomic<int> turns_until{0};
@@ -638,7 +676,7 @@ TEST(yield_if_due, timers_are_looked_at_when_a_turn_was_too_long) {
 }
 
 TEST(yield_if_due, a_stop_ends_a_job_that_is_never_due) {
-  runtime rt({.workers = 1});
+  runtime rt({.workers = 1, .preempt_after = 0ms});
   std::atomic<bool> begun{false};
   auto loops = rt.spawn([&]() -> task<> {
     begun = true;

@@ -29,8 +29,10 @@ namespace weft {
 namespace detail {
 
 class fiber;
+// What await() calls is not inlined, not by a link-time optimiser either: await() may stand in a function
+// that is left at any instruction (preemptible.hpp), and what is thread-local here must not.
 /// Asserts that it is called on a fiber's stack.
-fiber& this_fiber() noexcept;
+WEFT_NOINLINE fiber& this_fiber() noexcept;
 
 /// One await of a fiber: a suspended coroutine to what is awaited, and the boundary where a stop ends.
 class fiber_wait final : private relay<fiber_wait>, private boundary_relay<fiber_wait> {
@@ -40,10 +42,10 @@ class fiber_wait final : private relay<fiber_wait>, private boundary_relay<fiber
   /// Starts what is awaited, for `handle`. Result: what to resume.
   using starter = std::coroutine_handle<> (*)(void* awaiter,
                                               std::coroutine_handle<relay_promise> waiter);
-  fiber_wait(fiber& waiting, void* awaiter, starter start) noexcept;
+  WEFT_NOINLINE fiber_wait(fiber& waiting, void* awaiter, starter start) noexcept;
 
   /// Returns when it has ended. Throws what its start threw, and unwinds the fiber's stack at a stop.
-  void suspend();
+  WEFT_NOINLINE void suspend();
   /// On the stack of a thread, when the fiber has left its own: from the start on it may be anywhere.
   std::coroutine_handle<> begin() noexcept;
 
@@ -115,7 +117,7 @@ template <class A>
 namespace this_task {
 
 /// True on a fiber's own stack, where await() works. False in a coroutine that a fiber awaits.
-bool in_fiber() noexcept;
+WEFT_NOINLINE bool in_fiber() noexcept;
 
 }  // namespace this_task
 }  // namespace weft

@@ -7,7 +7,8 @@
 //   I3  A fiber does not keep the address of what is thread-local across a switch: running(), which it
 //       calls, is not inlined. go_on() keeps it: it comes back on the thread that it left.
 //   I4  While a fiber inside of a region runs, the worker's turn_state has the number of the thread: it is
-//       written where a region is entered and left, and where the fiber comes and goes meanwhile.
+//       written where a region is entered and left, and where the fiber comes and goes meanwhile. Where
+//       nobody is preempted there are no regions to it: regions_ stays 0, and no thread is open to signals.
 //
 // After a switch the processor predicts each return wrong that belongs to a call from before it (15 to 20 cycles
 // each). So there are as few as can be between the switch and who waits, or who runs jobs: what stands
@@ -48,8 +49,8 @@ namespace {
 
 struct of_thread {
   fiber* running = nullptr;
-  context::of_thread own;  // known: it has a stack for signals, too, or there is none to be had
-  std::uint64_t number = 0;        // 0: not asked for yet
+  context::of_thread own;    // known: it has a stack for signals, too, or there is none to be had
+  std::uint64_t number = 0;  // 0: not asked for yet
   std::uint32_t number_is_of = 0;  // which process: fork_generation()
 };
 // Read in handlers of SIGSEGV and SIGURG, so never allocated on demand.
@@ -182,13 +183,13 @@ void assert_stop_not_swallowed(const fiber& running, bool stopped) noexcept {
 
 // --- its await ------------------------------------------------------------------------------------
 
-fiber_wait::fiber_wait(fiber& waiting, void* awaiter, starter start) noexcept
+WEFT_NOINLINE fiber_wait::fiber_wait(fiber& waiting, void* awaiter, starter start) noexcept
     : fiber_(waiting), awaiter_(awaiter), start_(start) {
   promise_base& as_waiter = this->promise();
   as_waiter.attach(static_cast<boundary&>(*this), waiting.owner());
 }
 
-void fiber_wait::suspend() {
+WEFT_NOINLINE void fiber_wait::suspend() {
   fiber_.wait_in(*this);
   if (WEFT_UNLIKELY(thrown_ != nullptr)) std::rethrow_exception(std::move(thrown_));
   if (WEFT_UNLIKELY(this->stopped())) fiber_.unwind();
@@ -206,7 +207,7 @@ std::coroutine_handle<> fiber_wait::begin() noexcept {
 
 WEFT_ALWAYS_INLINE std::coroutine_handle<> fiber_wait::resumed() noexcept { return fiber_.go_on(); }
 
-fiber& this_fiber() noexcept {
+WEFT_NOINLINE fiber& this_fiber() noexcept {
   fiber* const here = fiber::running();
   job* const running = current_job();
   if (WEFT_LIKELY(here != nullptr && &here->owner() == running)) return *here;
@@ -287,11 +288,11 @@ WEFT_NOINLINE void fiber::open_to_signals(bool open) noexcept {
 void fiber::enter_region() noexcept {
   static constexpr preempt_calls calls{&to_give_way, &give_way};
   static const bool by_signal = preemption::use(calls);
-  if (regions_++ == 0 && by_signal) open_to_signals(true);
+  if (by_signal && regions_++ == 0) open_to_signals(true);
 }
 
 void fiber::leave_region() noexcept {
-  if (--regions_ == 0) open_to_signals(false);
+  if (regions_ != 0 && --regions_ == 0) open_to_signals(false);
 }
 
 preemptible_region::preemptible_region() noexcept
@@ -326,7 +327,7 @@ fiber_plan plan_fiber(runtime_core& core, const spawn_options& options) noexcept
 
 namespace weft::this_task {
 
-bool in_fiber() noexcept {
+WEFT_NOINLINE bool in_fiber() noexcept {
   const detail::fiber* const here = detail::fiber::running();
   return here != nullptr && &here->owner() == current_job();
 }

@@ -69,7 +69,7 @@ class fiber {
   const fiber_calls& calls_;
   context* thread_ = nullptr;     // I1
   fiber_wait* begins_ = nullptr;  // I2
-  unsigned regions_ = 0;          // I4
+  unsigned regions_ = 0;          // I4; stays 0 where nobody is preempted
   bool unwinding_ = false;
 };
 

@@ -8,8 +8,9 @@
 //   Threads    a fiber stays on one worker: that of its maker; from outside, each in turn.
 //              spawn_options::worker names another one, spawn_options::migrates lets any worker go on with
 //              it. A worker's thread is the same, and so is what is thread-local, errno, too, after an await,
-//              unless some job held it for longer than runtime_options::preempt_after: then another thread
-//              has gone on with the worker. So no function that awaits may hold on to the address of what is
+//              unless some job, this or another one, held it for longer than runtime_options::preempt_after,
+//              blocked it for some milliseconds, or called weft::blocking(): then another thread has gone on
+//              with the worker. So no function that awaits may hold on to the address of what is
 //              thread-local, and the compiler may do so unasked (docs/guide/fibers.md says what helps);
 //              with preempt_after = 0, or scheduling::per_core, threads stay
 //   Memory     spawn_options::stack bytes of address space, else runtime_options::fiber_stack; rounded up to a

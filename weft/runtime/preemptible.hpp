@@ -25,7 +25,10 @@
 //   Signals  SIGURG, whose handler is installed by the first region; one that the program had before is called
 //            for each, too. A system call inside of a region may end with EINTR
 //   Limits   x86-64 Linux. Elsewhere, with WEFT_PREEMPT=off in the environment, and under valgrind and
-//            ThreadSanitizer, nobody is preempted, and a region gives way where it asks: yield_if_due()
+//            ThreadSanitizer, nobody is preempted, and a region gives way where it asks: yield_if_due().
+//            Turns are asked to end by the runtime's monitor. With scheduling::per_core, current_thread and
+//            guest, on virtual time, with preempt_after = 0, and where the system refused its thread, there is
+//            none: regions are not interrupted, and yield_if_due() is never due
 #pragma once
 
 #include <functional>

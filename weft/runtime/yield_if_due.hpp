@@ -17,8 +17,8 @@ namespace weft {
 namespace this_task {
 
 /// Whether the running job has been on its worker for too long, and should give way at the next opportunity.
-/// False outside of a job, and where nobody looks how long jobs take. In a function that is left while it asks,
-/// for another thread, it may give the answer for the thread before.
+/// False outside of a job, and where nobody looks how long jobs take (preemptible.hpp, Limits). In a function
+/// that is left while it asks, for another thread, it may give the answer for the thread before.
 WEFT_ALWAYS_INLINE bool should_yield() noexcept {
   const detail::fork_port* const port = detail::this_thread_state().port;
   return port != nullptr && port->current_turn.is_to_end();
