@@ -6,6 +6,7 @@
 #include "weft/os/clock.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/worker.hpp"
+#include "weft/task/claim.hpp"
 #include "weft/together/timeout.hpp"
 
 namespace weft::detail {
@@ -54,6 +55,8 @@ std::coroutine_handle<> futex_operation::start(promise_base& waiter) noexcept {
     w->core().assert_not_forked();
     const worker::pinned pinned(*w);
     if (WEFT_UNLIKELY(pinned.processor() == nullptr)) {  // as any I/O: see io_request.cpp
+      WEFT_ASSERT(claiming_job::from(*waiter.owner()) == nullptr,
+                  "an operand of select() that was begun without a processor");
       w->note_loss(current_job());
       waiter.owner()->yield_in_to_go_on(*this, waiter);
       return std::noop_coroutine();

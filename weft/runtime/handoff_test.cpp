@@ -23,6 +23,7 @@
 #include "weft/runtime/blocking_in_place.hpp"
 #include "weft/runtime/futex.hpp"
 #include "weft/runtime/go.hpp"
+#include "weft/runtime/handoff_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/runtime/worker.hpp"
@@ -35,6 +36,8 @@ namespace weft {
 namespace {
 
 using namespace std::chrono_literals;
+using test_support::owns_processor;
+using test_support::spin_until_lost;
 
 constexpr auto limit = 20s;
 
@@ -48,32 +51,15 @@ bool spin_until(const flag& said) {
   }
   return true;
 }
-/// The calling thread has no processor. It looks at its own memory only.
-bool is_lost() { return detail::this_thread_state().lost_processor.load(order::relaxed) != 0; }
-/// Computes until the calling thread has lost its processor.
-bool spin_until_lost() {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!is_lost()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-  }
-  return true;
-}
 /// Computes until it has held its worker for long enough that it is reported.
 bool spin_until_it_is_worth_a_report() {
   // It counts from when the monitor has seen it first.
   const auto end = std::chrono::steady_clock::now() + 50ms +
                    std::chrono::nanoseconds(detail::handoff::report_ns_min);
-  while (std::chrono::steady_clock::now() < end || !is_lost()) {
+  while (std::chrono::steady_clock::now() < end) {
   }
-  return is_lost();
+  return spin_until_lost();
 }
-/// The thread that runs the calling job has a processor.
-bool owns() {
-  detail::worker* const w = detail::current_worker();
-  const detail::worker::pinned here(*w);
-  return here.processor() != nullptr;
-}
-
 /// A job may end before its thread has said that it is back.
 bool all_are_back(const runtime& rt) {
   const auto end = std::chrono::steady_clock::now() + limit;
@@ -320,7 +306,7 @@ TEST_P(handoff, who_awaited_the_stuck_task_goes_on_with_a_processor) {
     co_await lose_it(&lost);
     if (!lost) co_return 1;
     if (std::this_thread::get_id() == stuck_on) co_return 2;
-    if (!owns() || is_lost()) co_return 3;
+    if (!owns_processor() || is_lost()) co_return 3;
     co_return 0;
   };
   EXPECT_EQ(rt.block_on(test()), 0);
@@ -334,7 +320,7 @@ task<int> goes_on_with_one(Wait wait) {
     if (!spin_until_lost()) co_return 1;
     const bool right = co_await wait();
     if (!right) co_return 2;
-    if (!owns()) co_return 3;
+    if (!owns_processor()) co_return 3;
   }
   co_return 0;
 }
@@ -404,7 +390,7 @@ task<int> sleep_begun_in_place() {
   // The owner of the timers sleeps by now, or is about to, without a deadline: it has nothing to
   // do.
   co_await sleep_for(1ms);
-  co_return owns() ? 0 : 2;
+  co_return owns_processor() ? 0 : 2;
 }
 TEST_P(handoff, a_timer_that_a_lost_thread_arms_wakes_the_next_owner) {
   runtime rt(options());
@@ -466,9 +452,9 @@ TEST_P(handoff, a_fiber_that_is_stuck_goes_on_with_a_processor_after_its_next_aw
       auto other = spawn(say, &said);
       if (!spin_until(said)) return 1;
       await(sleep_for(1ms));
-      if (!owns()) return 2;
+      if (!owns_processor()) return 2;
       await(other);
-      return owns() ? 0 : 3;
+      return owns_processor() ? 0 : 3;
     });
     const int how = co_await stuck;
     co_return how;
@@ -564,7 +550,7 @@ TEST(handoff_report, names_the_job_once) {
 task<bool> nested_that_holds_its_worker() { co_return spin_until_it_is_worth_a_report(); }
 task<bool> awaits_one_that_holds_its_worker() {
   const bool lost = co_await nested_that_holds_its_worker();
-  co_return lost&& owns();
+  co_return lost&& owns_processor();
 }
 
 TEST(handoff_report, says_who_awaits_the_task_that_held_the_worker) {
@@ -669,7 +655,7 @@ TEST(handoff_blocking, hands_the_worker_over_at_once) {
     flag said{false};
     auto other = spawn(say, &said);
     const bool ran = weft::blocking([&said] {
-      const bool lost = is_lost();  // before anybody could have looked
+      const bool lost = !owns_processor();  // before anybody could have looked
       return spin_until(said) && lost;
     });
     co_await other;
@@ -684,7 +670,7 @@ bool loses_its_worker_in_a_call() {
   auto other = spawn([](pipe_ends* p) { return p->write(); }, &pipe);
   const bool came = weft::blocking([&pipe] { return pipe.blocking_read(); });
   other.detach();
-  return came && !owns();
+  return came && !owns_processor();
 }
 
 TEST(handoff_blocking, who_lost_its_worker_so_is_asked_to_give_way) {
@@ -693,7 +679,7 @@ TEST(handoff_blocking, who_lost_its_worker_so_is_asked_to_give_way) {
     EXPECT_TRUE(loses_its_worker_in_a_call());
     EXPECT_TRUE(this_task::should_yield());
     co_await yield_if_due();
-    EXPECT_TRUE(owns());
+    EXPECT_TRUE(owns_processor());
     EXPECT_FALSE(this_task::should_yield());
   };
   rt.block_on(test());

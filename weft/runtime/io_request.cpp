@@ -3,6 +3,7 @@
 #include "weft/base/assert.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/worker.hpp"
+#include "weft/task/claim.hpp"
 #include "weft/task/current.hpp"
 
 namespace weft::io {
@@ -16,6 +17,8 @@ std::coroutine_handle<> request::start(promise_base& waiter) noexcept {
     const detail::worker::pinned pinned(*w);
     if (WEFT_UNLIKELY(pinned.processor() == nullptr)) {
       // Only the owner of a driver submits to it: the job starts this again where it goes on.
+      WEFT_ASSERT(detail::claiming_job::from(*waiter.owner()) == nullptr,
+                  "an operand of select() that was begun without a processor");
       w->note_loss(current_job());
       waiter.owner()->yield_in_to_go_on(*this, waiter);
       return std::noop_coroutine();

@@ -23,6 +23,8 @@
 //              element is not split off then: for a few long ones say 1. Tasks: 1 by default
 //   Limits     the rest of a piece can be given away between two of its chunks only: while an element is
 //              at work, those behind it in its chunk and piece wait for it
+//   Fairness   at a look a piece gives way, as by yield_if_due(), when its job has been on its worker for
+//              too long, and when it has lost it; so a loop as such is not taken for a stuck job
 //   Errors     the first exception, in time, ends the loop: no element begins after it was noticed, the
 //              pieces on other workers end (plain calls at their next look, tasks are stopped) and are
 //              awaited, then it is rethrown
@@ -73,15 +75,44 @@ class stop_here final {
   static bool asked(const job& of) noexcept { return of.stop_requested() && !of.shielded(); }
 };
 
-/// Whether a branch that is left now would be the next that a thief finds. `alone_too`: also where
-/// there are no thieves.
-WEFT_ALWAYS_INLINE bool branch_is_wanted(bool alone_too) noexcept {
+/// Gives way at once: who awaits it has looked whether it is due, and for a stop.
+class give_way_here final : public awaitable_operation<give_way_here> {
+ public:
+  give_way_here() noexcept {}
+  std::coroutine_handle<> start(promise_base& waiter) noexcept {
+    waiter.owner()->yield_in(*this, waiter);  // It may go on elsewhere from here on: touch nothing.
+    return std::noop_coroutine();
+  }
+  void withdraw() noexcept override {}  // it is never armed
+  const char* what() const noexcept override { return "yield"; }
+  void await_resume() const noexcept {}
+};
+
+/// Whether somebody has asked for the end of the running job's turn. One that has computed until it lost its
+/// processor was asked before.
+WEFT_ALWAYS_INLINE bool turn_is_to_end() noexcept {
+  const fork_port* const port = this_thread_state().port;
+  return port != nullptr && port->current_turn.is_to_end();
+}
+
+/// What the worker says of a branch that would be left now.
+enum class branch_look : unsigned char {
+  unwanted,
+  wanted,  // it would be the next that a thief finds
+  lost     // there is no processor to leave it on: the job has to go on elsewhere
+};
+
+/// `alone_too`: also where there are no thieves.
+WEFT_ALWAYS_INLINE branch_look look_for_thieves(bool alone_too) noexcept {
   fork_port* const port = this_thread_state().port;
-  if (port == nullptr || (!alone_too && port->sleepers->workers() == 1)) return false;
+  if (port == nullptr || (!alone_too && port->sleepers->workers() == 1)) {
+    return branch_look::unwanted;
+  }
   const bool owned = port->pin.pin() == pin_state::pin_result::owned;
   const bool wanted = owned && port->deque->empty_hint();
   port->pin.unpin();
-  return wanted;
+  if (WEFT_UNLIKELY(!owned)) return branch_look::lost;
+  return wanted ? branch_look::wanted : branch_look::unwanted;
 }
 
 /// How many elements to run between two looks, and when others are worth waking.
@@ -258,7 +289,12 @@ template <class Loop>
 task<typename Loop::total> piece_of_calls(Loop& loop, std::ptrdiff_t lo, std::ptrdiff_t hi,
                                           loop_pace pace) {
   typename Loop::total sum{};
-  const auto end = loop.run_calls(sum, lo, hi, pace);
+  auto end = loop.run_calls(sum, lo, hi, pace);
+  while (end == Loop::run_end::due) {
+    give_way_here others_first;
+    co_await others_first;
+    end = loop.run_calls(sum, lo, hi, pace);
+  }
   if (end == Loop::run_end::stopped) co_await stop_here();
   if (end == Loop::run_end::wanted) {
     const std::ptrdiff_t middle = lo + (hi - lo + 1) / 2;
@@ -284,7 +320,12 @@ task<typename Loop::total> piece_of_tasks(Loop& loop, std::ptrdiff_t lo, std::pt
     while (lo != hi && !loop.failed()) {
       if (until_look == 0) {
         until_look = grain;
-        if ((hi - lo) / 2 >= grain && branch_is_wanted(true)) break;
+        if (WEFT_UNLIKELY(turn_is_to_end())) {
+          give_way_here others_first;
+          co_await others_first;
+        }
+        // Without a processor: the end of the next element's task goes on elsewhere by itself.
+        if ((hi - lo) / 2 >= grain && look_for_thieves(true) == branch_look::wanted) break;
       }
       co_await stop_here();
       if constexpr (Loop::gives_values) {
@@ -326,7 +367,7 @@ class parallel_await final
  public:
   using total = typename Kind::total;
   using Kind::gives_values;
-  enum class run_end : unsigned char { done, wanted, stopped };
+  enum class run_end : unsigned char { done, wanted, stopped, due };
 
   template <class... A>
   parallel_await(R& range, F& f, std::size_t grain, A&&... kind)
@@ -377,7 +418,8 @@ class parallel_await final
       this->fail(std::current_exception());
     }
   }
-  /// Runs elements until all are done, or the rest is wanted by others. `lo`: from where on.
+  /// Runs elements until all are done, the rest is wanted by others, or others want the worker (due).
+  /// `lo`: from where on.
   run_end run_calls(total& sum, std::ptrdiff_t& lo, std::ptrdiff_t hi, loop_pace& pace) noexcept {
     job& runs = *current_job();
     pace.begin(runs);
@@ -385,7 +427,12 @@ class parallel_await final
       for (;;) {
         if (lo == hi || this->failed()) return run_end::done;
         if (stop_here::asked(runs)) return run_end::stopped;
-        if (pace.may_split(hi - lo) && branch_is_wanted(false)) return run_end::wanted;
+        if (WEFT_UNLIKELY(turn_is_to_end())) return run_end::due;
+        if (pace.may_split(hi - lo)) {
+          const auto seen = look_for_thieves(false);
+          if (seen == branch_look::wanted) return run_end::wanted;
+          if (WEFT_UNLIKELY(seen == branch_look::lost)) return run_end::due;
+        }
         const std::ptrdiff_t n = pace.next(hi - lo);
         Kind::run_chunk(sum, at(lo), n, f_);
         lo += n;

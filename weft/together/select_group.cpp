@@ -8,6 +8,8 @@
 //   begin   Lets each operation wait, in the name of a branch. One that finds under its lock that it
 //           would be done now takes nothing and does not wait: all are to be looked at again. Only when
 //           all that could say so wait do the others begin: what ends by itself, and what runs.
+//           All that on one pin of the processor; a thread that has none gives way before, and looks
+//           again where it goes on.
 //   wait    Somebody takes the claim: who would hand over to an operand, before, holding what guards it;
 //           an operand that ended by itself, when it has; the stop of the awaiting job; or the select
 //           itself, to look again.
@@ -16,6 +18,9 @@
 //
 // So a waker holds one line and takes one claim, and never waits for another one's decision. (Two
 // selects that could serve each other: one of them looks, and it waits nowhere while it does.)
+//
+// Who is stuck with the processor pinned is not rescued, so no user code stands there: jobs are made
+// before, a branch that runs is only launched, and an operation's start() is the runtime's.
 //
 // claim_     0 nobody | operand + 1 | to_the_stop | to_another_look
 // deciders_  2: the decision has not arrived, and the awaiting job has not yet come to wait. Each
@@ -35,6 +40,10 @@
 //       reported as stopped. Otherwise its result is lost, as in a race.
 //   I5  A round that ends in another look began only operations that take nothing. Between rounds the
 //       job gives way, so that two selects cannot keep each other from going on for ever.
+//   I6  No operation that completes by itself begins on a thread without a processor. What only an owner
+//       may begin (I/O, a futex) gives way there in the name of the job that waits, to begin again; a
+//       branch never runs, so its giving way would read as its operation's end. The processor may go at
+//       any moment in user code, so also between two operands: hence one pin for all of them.
 //
 // Orderings
 //   P1  is_last_to_decide: fetch_sub (acq_rel)  ->  the other's: the end of the winner, and the state of
@@ -47,13 +56,17 @@
 // others took some in between; a notification or a rendezvous cannot be given back at all). To hold the
 // locks of all channels at once, as Go does (they would have to be of one kind, and known to the
 // select). A claim that is taken for a moment and put back (whoever meets it must wait, holding a
-// line). To run the branches as jobs (a wake, a queue and a switch for each).
+// line). To run the branches as jobs (a wake, a queue and a switch for each). To take the begun ones back
+// when one finds the processor gone, and look again: an operand that ended meanwhile would have to win, of
+// two of them one would be lost, and for nothing that anybody else did.
 #include "weft/together/select_group.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "weft/base/rng.hpp"
 #include "weft/task/current.hpp"
+#include "weft/task/fork.hpp"
 #include "weft/task/wait_list.hpp"
 
 namespace weft::detail {
@@ -63,6 +76,29 @@ rng& generator_of_thread() noexcept {
   thread_local rng generator(reinterpret_cast<std::uintptr_t>(&this_thread_state()));
   return generator;
 }
+
+/// Keeps the processor of the calling thread, if it has one, until the end of the block. Without a worker
+/// there is none to lose.
+class keeping_processor {
+ public:
+  keeping_processor() noexcept : port_(this_thread_state().port) {
+    if (port_ == nullptr) return;
+    was_pinned_ = port_->pin.is_pinned();
+    lost_ = port_->pin.pin() == pin_state::pin_result::lost;
+    if (WEFT_MUTATE("select.begin.unpinned", false, true)) port_->pin.unpin();
+  }
+  ~keeping_processor() {
+    if (port_ != nullptr && !was_pinned_) port_->pin.unpin();
+  }
+  keeping_processor(const keeping_processor&) = delete;
+  keeping_processor& operator=(const keeping_processor&) = delete;
+  bool is_lost() const noexcept { return WEFT_MUTATE("select.begin.lost", lost_, false); }
+
+ private:
+  fork_port* const port_;
+  bool was_pinned_ = false;
+  bool lost_ = false;
+};
 
 }  // namespace
 
@@ -128,18 +164,40 @@ std::coroutine_handle<> select_group::begin_all() noexcept {
     error_ = std::current_exception();
     return waiter_->handle();
   }
+  switch (begin_operands()) {
+    case begun::nothing:
+      return give_way();
+    case begun::all:
+      return wait();
+    case begun::to_look_again:
+      break;
+  }
+  return claim_.take(to_another_look) ? drain() : wait();  // I5; or somebody was faster
+}
+
+select_group::begun select_group::begin_operands() noexcept {
+  const keeping_processor here;
+  if (WEFT_UNLIKELY(here.is_lost()) && std::ranges::any_of(operands_, [](const state& s) {
+        return s.kind == operand_kind::completes_by_itself;
+      })) {
+    return begun::nothing;  // I6
+  }
   claim_.reset();
   deciders_.store(2, order::relaxed);
   pending_.store(0, order::relaxed);
   must_look_again_ = false;
   begin_those(operand_kind::takes_claim);
-  if (must_look_again_) {
-    if (claim_.take(to_another_look)) return drain();  // I5
-    return wait();                                     // somebody was faster
-  }
+  if (must_look_again_) return begun::to_look_again;
   begin_those(operand_kind::completes_by_itself);
   begin_those(operand_kind::runs);
-  return wait();
+  return begun::all;
+}
+
+std::coroutine_handle<> select_group::give_way() noexcept {
+  phase_ = phase::gives_way;
+  // It may go on elsewhere from here on: touch nothing.
+  awaiting_job().yield_in(*this, this->promise());
+  return std::noop_coroutine();
 }
 
 void select_group::begin_those(operand_kind kind) noexcept {
@@ -242,10 +300,8 @@ std::coroutine_handle<> select_group::drained() noexcept {
   const claim::number decided = claim_.taken_by();
   if (decided == to_another_look) {
     job& me = awaiting_job();
-    phase_ = phase::gives_way;
     if (me.home().goes_on(me)) return look_again();
-    me.yield_in(*this, this->promise());  // It may go on elsewhere from here on: touch nothing.
-    return std::noop_coroutine();
+    return give_way();
   }
   if (decided != to_the_stop) {
     winner_ = decided - 1;

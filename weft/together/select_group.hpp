@@ -83,7 +83,12 @@ class select_group : public operation, private scheduler, private relay<select_g
   timer_set& timers() noexcept override;
   std::int64_t now_ns() noexcept override;
 
+  enum class begun : std::uint8_t { all, to_look_again, nothing };
+
   std::coroutine_handle<> begin_all() noexcept;
+  /// nothing: the calling thread has no processor, and what has to be begun needs one.
+  [[nodiscard]] begun begin_operands() noexcept;
+  std::coroutine_handle<> give_way() noexcept;
   void begin_those(operand_kind kind) noexcept;
   std::coroutine_handle<> wait() noexcept;
   std::coroutine_handle<> drain() noexcept;

@@ -1,15 +1,18 @@
 // model-sources: weft/together/select_group.cpp weft/sync/semaphore.cpp weft/sync/notify.cpp weft/channel/line.cpp weft/task/wait_list.cpp weft/task/join.cpp weft/task/job.cpp weft/task/promise.cpp weft/task/thread_state.cpp
 //
-// select under all schedules: one waker against another, wakers against the stop, two selects that meet.
+// select under all schedules: one waker against another, wakers against the stop, two selects that meet,
+// the beginning of its operands against a monitor that takes the processor.
 // A lost wake is a deadlock here; what was taken and not given shows in the counts at the end.
 #include "weft/together/select.hpp"
 
 #include <optional>
 
 #include "weft/channel/mpmc.hpp"
+#include "weft/os/membarrier.hpp"
 #include "weft/sync/notify.hpp"
 #include "weft/sync/semaphore.hpp"
 #include "weft/sync/sync_model_support.hpp"
+#include "weft/task/fork.hpp"
 #include "weft/task/join.hpp"
 #include "weft/task/task_model_support.hpp"
 
@@ -20,12 +23,14 @@ using model::job_thread;
 
 #define SELECT_MODEL_LIMITS model::spurious_max(0, "the sleep is not what is looked at")
 
-/// As `co_await selects`, in the name of `me`. False: it was stopped.
+/// As `co_await selects`, in the name of `me`. False: it was stopped. `port`: of the worker that its
+/// thread is; when the job goes on after a wait it does so on an owner.
 template <class Select>
-bool await(job_thread& me, Select& selects) {
+bool await(job_thread& me, Select& selects, detail::fork_port* port = nullptr) {
   const auto begin_turn = [&] {
     me.refill_budget(255);
     exchange_current_job(&me);
+    detail::this_thread_state().port = port;
   };
   begin_turn();
   bool ended = !detail::sees_stop(me) && selects.await_ready();
@@ -33,6 +38,7 @@ bool await(job_thread& me, Select& selects) {
   auto next = me.read(selects.start(me.who()));
   while (next == job_thread::after_start::waits) {
     static_cast<void>(me.sleep());
+    if (port != nullptr) port->pin.become_owner();
     begin_turn();
     next = me.read(selects.resumed());
   }
@@ -202,6 +208,56 @@ WEFT_MODEL_TEST(select, two_selects_meet, model::reaches("x", "y"),
   });
   model.run();
   model.check(sent.get() == received.get(), "what one sent the other one has");
+}
+
+/// What only the owner of a processor may begin, as I/O. It waits until it is withdrawn, or is done at
+/// once.
+class owners_only final : public awaitable_operation<owners_only> {
+ public:
+  enum class ends : bool { never, at_once };
+  owners_only(model::world& model, detail::fork_port& port, ends when) noexcept
+      : model_(model), port_(port), when_(when) {}
+  std::coroutine_handle<> start(promise_base& who) noexcept {
+    const bool was_pinned = port_.pin.is_pinned();
+    const bool owned = port_.pin.pin() == pin_state::pin_result::owned;
+    model_.check(owned, "it would give way in the name of a branch, which never runs");
+    if (!was_pinned) port_.pin.unpin();
+    if (when_ == ends::at_once) return ready_at_once(*this, who);
+    static_cast<void>(who.owner()->arm(*this, who));
+    return std::noop_coroutine();
+  }
+  void withdraw() noexcept override { finish(true); }
+  const char* what() const noexcept override { return "owners only"; }
+  void await_resume() const noexcept {}
+
+ private:
+  model::world& model_;
+  detail::fork_port& port_;
+  const ends when_;
+};
+
+WEFT_MODEL_TEST(select, what_needs_the_processor_begins_with_it,
+                model::kills("select.begin.unpinned", "select.begin.lost"),
+                model::reaches("taken", "refused"), SELECT_MODEL_LIMITS) {
+  job_thread job;
+  detail::fork_port port(true);
+  port.pin.unpin();  // the job runs user code
+  model.thread("selects", [&] {
+    owners_only first(model, port, owners_only::ends::never);
+    owners_only second(model, port, owners_only::ends::at_once);
+    auto w = select_biased(first, second);
+    model.check(await(job, w, &port), "nobody stops it");
+    model.check(w.await_resume().index() == 1, "the first one never ends");
+    detail::this_thread_state().port = nullptr;
+  });
+  model.thread("monitor", [&] {
+    if (port.pin.try_claim([] { os::heavy_fence(); }) == pin_state::claim_result::taken) {
+      model.outcome("taken");
+    } else {
+      model.outcome("refused");
+    }
+  });
+  model.run();
 }
 
 }  // namespace
