@@ -23,7 +23,10 @@ namespace weft::test_support {
   for (;;) {
     // Lowered first: then it is raised again if the processor goes after the question.
     told.store(0, order::relaxed);
-    if (!owns_processor()) return true;
+    if (!owns_processor()) {
+      told.store(1, order::relaxed);
+      return true;
+    }
     while (told.load(order::relaxed) == 0) {
       if (clock::now() > end) return false;
     }
