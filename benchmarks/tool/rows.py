@@ -222,6 +222,25 @@ def time_and_threads():
              [less("us", "us", 3)], n=3000)]
 
 
+def stuck():
+    def case(name, what, hogs, limit, peers=("go",)):
+        return Case(name, 2, "stuck", what, peers,
+                    [less("p999_ms", "ms late, p99.9", limit), less("p99_ms", "ms late, p99"),
+                     less("worst_ms", "ms late, at worst")],
+                    n=3000, tasks=hogs, repeat=1, quick_n=1000)
+
+    yield "stuck", "a heart that beats each ms beside tasks that hold their workers for 200 ms: how late; what looking costs", [
+        case("beside 2 that spin", "spin", 2, 14),
+        case("beside 2 that allocate", "malloc", 2, 14),
+        case("beside 2 in a sleep of the kernel", "sleep", 2, 6),
+        case("beside 2 in a read", "read", 2, 6),
+        case("beside 16 that spin", "spin", 16, 25),
+        case("beside 2 that spin, no handoff", "spin-alone", 2, None, ()),
+        case("beside 2 in a sleep, no handoff", "sleep-alone", 2, None, ()),
+        Case("looks, all workers busy", 2, "stuck", "monitor", (), [less("percent", "% of a CPU", 0.6)],
+             n=2000, repeat=1, quick_n=500)]
+
+
 def served(name, what, limit, peers, more_figures=(), **more):
     return Case(name, 1, what, what, peers, [Figure("ratio", "of epoll", f">= {limit:g}", limit, more=True),
                                              *more_figures],
@@ -269,7 +288,7 @@ NETWORK = (echoes, https, file_reads)
 def benches():
     """By name: what it is, and its cases."""
     return {name: (what, cases)
-            for group in (fork_join, scheduling, fibers, channels, locks, time_and_threads, *NETWORK)
+            for group in (fork_join, scheduling, fibers, channels, locks, time_and_threads, stuck, *NETWORK)
             for name, what, cases in group()}
 
 

@@ -3,7 +3,10 @@
 
   run_examples.py FOLDER      where the programs are: example_hello, example_echo_server, ..."""
 import atexit
+import http.client
+import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -109,7 +112,52 @@ def guest():
           f"guest does weft's work and the host's: {out!r}")
 
 
-TESTED = (hello, legacy_in_fiber, ping_pong, echo_server, guest, copy_tree)
+def stuck_task():
+    p = program("stuck_task")
+    out, err = p.communicate(timeout=TIMEOUT_S)
+    said = re.fullmatch(r"parsed; (\d+) ticks meanwhile; the worker changed hands (\d+) times\n", out)
+    check(p.returncode == 0 and "'parse' held a worker" in err, f"stuck_task ends with 0, and stderr names the job: {err!r}")
+    check(said and int(said[1]) > 10 and int(said[2]) >= 1, f"the clock ticks beside the one that is stuck: {out!r}")
+
+
+def compute_server():
+    p = program("compute_server", "0")
+    try:
+        port = int(re.search(r":(\d+)/\n", p.stdout.readline())[1])
+        others = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+
+        def ask(where):
+            others.request("GET", where)
+            answer = others.getresponse()
+            return answer.status, answer.read().decode()
+
+        check(ask("/ping") == (200, "pong\n"), "compute_server answers")
+        for wrong in ("/primes", "/primes?", "/primes?0", "/primes?10001", "/primes?99999999999", "/primes?9x"):
+            check(ask(wrong)[0] == 400, f"it refuses {wrong}")
+        check(ask("/elsewhere")[0] == 404, "it knows no other page")
+        # One more than there are workers: without hand-offs none would be left for the others.
+        stuck = [socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+                 for _ in range(len(os.sched_getaffinity(0)) + 1)]
+        for s in stuck:
+            s.sendall(b"GET /primes?2000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        handoffs, first = 0, []
+        while handoffs < len(stuck) and not first:
+            handoffs = int(ask("/figures")[1].split()[0])
+            first, _, _ = select.select(stuck, [], [], 0)
+        check(not first, f"others are answered while all {len(stuck)} compute: {handoffs} handoffs")
+        for s in stuck:
+            with s, s.makefile("rb") as answer:
+                primes = re.search(rb"\A(HTTP/1.1 200) .*\r\n\r\n(\d+) primes\n\Z", answer.read(), re.S)
+                check(primes and int(primes[2]) > 0, "what computes is answered, too")
+    finally:
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=TIMEOUT_S)
+    bad = program("compute_server", "70000")
+    out, err = bad.communicate(timeout=TIMEOUT_S)
+    check(bad.returncode == 2 and "usage" in err, f"what is no port is refused: {err!r}")
+
+
+TESTED = (hello, legacy_in_fiber, ping_pong, echo_server, guest, copy_tree, stuck_task, compute_server)
 untested = {file.stem for file in EXAMPLES.glob("*.cpp")} - {f.__name__ for f in TESTED} - {"serve"}  # tests/http
 check(not untested, f"each example is run here; left out: {sorted(untested) or 'none'}")
 for example in TESTED:

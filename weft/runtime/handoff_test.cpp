@@ -8,7 +8,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <cstdio>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -18,7 +17,6 @@
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/net/unix.hpp"
 #include "weft/os/clock.hpp"
-#include "weft/os/thread.hpp"
 #include "weft/runtime/await.hpp"
 #include "weft/runtime/blocking_in_place.hpp"
 #include "weft/runtime/futex.hpp"
@@ -710,29 +708,6 @@ TEST(handoff_blocking, is_said_of_the_turn_and_ends_with_it) {
     EXPECT_FALSE(said_of_another);
     const bool said_afterwards = co_await awaits;
     EXPECT_FALSE(said_afterwards);
-  };
-  rt.block_on(test());
-}
-
-TEST(handoff_monitor, lets_one_that_computes_without_a_worker_step_back) {
-  runtime rt({.workers = 1, .report_stuck = false});
-  const auto test = []() -> task<> {
-    const std::int64_t usual = os::time_slice(os::current_thread_id());
-    EXPECT_TRUE(spin_until_lost());
-    const std::int64_t lost = os::time_slice(os::current_thread_id());
-    if (lost == usual) {
-      std::printf("this system has no time slices to set\n");
-    } else {
-      EXPECT_GT(lost, usual);
-    }
-    // All threads come by here, with a processor.
-    for (int i = 0; i < 100; ++i) {
-      co_await yield_now();
-      EXPECT_EQ(os::time_slice(os::current_thread_id()), usual);
-      if (i % 10 == 0) {
-        EXPECT_TRUE(spin_until_lost());
-      }
-    }
   };
   rt.block_on(test());
 }

@@ -31,20 +31,6 @@
 
 namespace weft::detail {
 
-namespace {
-constexpr std::int64_t lost_slice_ns = 20'000'000;  // the system's own is 3 ms or less
-}
-
-void worker::step_back() noexcept {
-  os::set_time_slice(clock_.thread(), lost_slice_ns);
-  stands_back_.store(true, order::relaxed);
-}
-void worker::step_forward() noexcept {
-  if (!stands_back_.load(order::relaxed)) return;
-  stands_back_.store(false, order::relaxed);
-  os::set_time_slice(clock_.thread(), 0);
-}
-
 void worker::live() noexcept {
   for (;;) {
     if (processor_ == nullptr) {
@@ -71,7 +57,6 @@ void worker::adopt(processor& given) noexcept {
   completing_ = false;
   state_->lost_processor.store(0, order::relaxed);
   core_.placement_.settle_successor(given.index);
-  step_forward();
   pin.become_owner();
 }
 

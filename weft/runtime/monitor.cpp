@@ -7,9 +7,9 @@
 //       it away (weft::blocking), and then the claim is refused: the pin says that it is taken.
 //   I2  Threads are made before a claim, never during one: the thread that is claimed may have to
 //       wait for the answer.
-//   Whoever is given a processor is in a hurry for its first turns: what is ready there has waited for the
+//   Whoever is given a processor where jobs wait is in a hurry for its first turns: they have waited for the
 //   job before already. So jobs that compute and stand in line, one behind the other, do not add up their
-//   slices.
+//   slices; and one that computes alone (a tree of fork_join) is left alone.
 // Rejected
 //   /proc for each of these looks: ten times as dear as the thread's clock. It is asked only of a
 //   thread
@@ -80,7 +80,7 @@ void monitor::run() noexcept {
     // Not at the first look that finds nobody up: who wakes it pays for a system call.
     if (rests && rested) {
       rest_.sleep_while([this] { return all_rest(); });
-      for (sight& s : seen_) s.owner = nullptr;  // it was long ago
+      for (sight& s : seen_) s = {};  // it was long ago
       rested = false;
       continue;
     }
@@ -114,10 +114,10 @@ bool monitor::look(std::int64_t now_ns) noexcept {
     if (owner == nullptr) continue;  // its thread is about to begin
     const std::uint64_t tick = owner->current_turn.now();
     if (owner != s.owner || tick != s.tick) {
-      const std::uint64_t hurries_until = owner == s.owner     ? s.hurries_until
-                                          : s.owner == nullptr ? 0
-                                                               : tick + hurried_turns;
-      s = {owner, tick, now_ns, -1, 0, false, hurries_until};
+      const std::uint64_t hurries_until = owner == s.owner  ? s.hurries_until
+                                          : s.others_waited ? tick + hurried_turns
+                                                            : 0;
+      s = {owner, tick, now_ns, -1, 0, false, hurries_until, false};
     }
     const std::int64_t slice_ns = slice_of(s);
     if (slice_ns < slice_ns_)
@@ -157,7 +157,7 @@ bool monitor::is_blocked(sight& s, std::int64_t now_ns) noexcept {
   return blocked;
 }
 
-void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept {
+void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_ns) noexcept {
   if (s.owner->keeps_processor()) return;
   handoff& threads = core_.handoff_;
   if (blocked) look_at(now_ns + blocked_after_ns);  // should it come to nothing
@@ -170,7 +170,6 @@ void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t
   }
   if (spare == nullptr) return threads.count_no_spare();
   s.owner->may_lose_since(s.since_ns);  // it may be back before this thread goes on
-  if (!blocked) s.owner->step_back();
   const auto claimed = s.owner->pin.try_claim([] { os::heavy_fence(); },
                                               [&] {
                                                 return p.owner.load(order::relaxed) == s.owner &&
@@ -178,12 +177,15 @@ void monitor::hand_over(processor& p, const sight& s, bool blocked, std::int64_t
                                                        !s.owner->keeps_processor();
                                               });
   if (claimed == pin_state::claim_result::refused) {
-    s.owner->step_forward();
     threads.count_refused();
     return threads.add(*spare);
   }
+  s.others_waited = !p.ready.empty_hint() || !p.high.empty_hint() || !p.arrivals.empty() ||
+                    !core_.injected(priority::normal).empty();
   threads.give(*spare, p);
-  look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));
+  if (s.others_waited) {
+    look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));
+  }
   s.owner->tell_of_loss();
   // Nobody looks at it any more: it is to give way at the next opportunity, and go on with a processor. It gets
   // no signal, as it may be in a call that would hear of it.

@@ -50,6 +50,7 @@ class monitor {
     std::int64_t cpu_at_ns = 0;
     bool was_stuck = false;           // in the runtime; counted once
     std::uint64_t hurries_until = 0;  // a turn
+    bool others_waited = false;       // behind it, when its processor went to another one
   };
 
   static void thread_main(void* self);
@@ -58,7 +59,7 @@ class monitor {
   std::int64_t slice_of(const sight& s) const noexcept;
   void look_at(std::int64_t ns) noexcept;
   bool is_blocked(sight& s, std::int64_t now_ns) noexcept;
-  void hand_over(processor& p, const sight& s, bool blocked, std::int64_t now_ns) noexcept;
+  void hand_over(processor& p, sight& s, bool blocked, std::int64_t now_ns) noexcept;
   bool all_rest() const noexcept;
 
   runtime_core& core_;

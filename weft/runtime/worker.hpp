@@ -105,10 +105,6 @@ class worker : private fork_port {
   /// It is where no processor may be taken from it.
   bool keeps_processor() const noexcept { return keeps_.load(order::relaxed) != 0; }
   void may_lose_since(std::int64_t ns) noexcept { held_since_ns_.store(ns, order::relaxed); }
-  /// What it computes without a processor is in nobody's way, as far as the system can see to that: who wakes
-  /// has its turn first. Before the claim, as it may be back right after.
-  void step_back() noexcept;
-  void step_forward() noexcept;
   void tell_of_loss() noexcept;
 
   // By the thread, in a job.
@@ -243,7 +239,6 @@ class worker : private fork_port {
   atomic<std::uint64_t> blocks_in_{no_turn};
   atomic<std::uint32_t> keeps_{0};         // its thread
   atomic<std::int64_t> held_since_ns_{0};  // carried by the pin's state
-  atomic<bool> stands_back_{false};        // carried by the pin's state
   lost_job lost_job_;
   backtrace lost_at_;
   std::uint64_t meant_to_in_ = no_turn;  // the turn that lost its processor so: no news to anybody
