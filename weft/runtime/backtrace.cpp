@@ -116,15 +116,18 @@ WEFT_NOINLINE bool backtrace_await::await_ready() {
   return true;
 }
 
-backtrace backtrace_from(promise_base& innermost) {
+backtrace backtrace_from(promise_base& innermost, promise_base* ended) {
   backtrace found;
   backtrace_maker maker(found);
+  if (ended != nullptr) maker.coroutine(ended->handle().address());
   await_chain::walk(innermost, maker);
   maker.finish();
   return found;
 }
 
-void backtrace_await::look_from(promise_base& innermost) { found_ = backtrace_from(innermost); }
+void backtrace_await::look_from(promise_base& innermost) {
+  found_ = backtrace_from(innermost, nullptr);
+}
 
 }  // namespace detail
 }  // namespace weft

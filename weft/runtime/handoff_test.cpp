@@ -545,17 +545,39 @@ TEST(handoff_report, names_the_job_once) {
   EXPECT_EQ(said.find("'parse'", at + 1), std::string::npos) << said;
 }
 
+// Where a task has its result, once it has ended, there was its job before.
 task<bool> nested_that_holds_its_worker() { co_return spin_until_it_is_worth_a_report(); }
+task<std::uintptr_t> nested_that_holds_its_worker_and_gives_a_word() {
+  co_return spin_until_it_is_worth_a_report() ? 1 : 0;
+}
+task<> nested_that_holds_its_worker_and_gives_nothing() {
+  spin_until_it_is_worth_a_report();
+  co_return;
+}
 task<bool> awaits_one_that_holds_its_worker() {
   const bool lost = co_await nested_that_holds_its_worker();
-  co_return lost&& owns_processor();
+  co_return (lost && owns_processor());
+}
+task<bool> awaits_one_that_holds_its_worker_for_a_word() {
+  const std::uintptr_t lost = co_await nested_that_holds_its_worker_and_gives_a_word();
+  co_return (lost == 1 && owns_processor());
+}
+task<bool> awaits_one_that_holds_its_worker_for_nothing() {
+  co_await nested_that_holds_its_worker_and_gives_nothing();
+  co_return owns_processor();
 }
 
-TEST(handoff_report, says_who_awaits_the_task_that_held_the_worker) {
+class handoff_reports : public ::testing::TestWithParam<task<bool> (*)()> {};
+INSTANTIATE_TEST_SUITE_P(of, handoff_reports,
+                         ::testing::Values(&awaits_one_that_holds_its_worker,
+                                           &awaits_one_that_holds_its_worker_for_a_word,
+                                           &awaits_one_that_holds_its_worker_for_nothing));
+
+TEST_P(handoff_reports, say_who_awaits_the_task_that_held_the_worker) {
   ::testing::internal::CaptureStderr();
   {
     runtime rt({.workers = 1});
-    EXPECT_TRUE(rt.block_on(rt.spawn(awaits_one_that_holds_its_worker)));
+    EXPECT_TRUE(rt.block_on(rt.spawn(GetParam())));
   }
   const std::string said = ::testing::internal::GetCapturedStderr();
   const auto inner = said.find("nested_that_holds_its_worker");

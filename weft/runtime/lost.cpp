@@ -67,7 +67,7 @@ void worker::note_loss(const job* running, promise_base* at) noexcept {
   if (!core_.handoff_.is_worth_a_report(os::monotonic_ns() - held_since_ns_.load(order::relaxed)))
     return;
   try {
-    lost_at_ = backtrace_from(*at);
+    lost_at_ = backtrace_from(*at, this_thread_state().ended_on_lost);
   } catch (const std::bad_alloc&) {  // it is told without
   }
 }

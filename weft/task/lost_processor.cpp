@@ -43,13 +43,15 @@ std::coroutine_handle<> go_on_elsewhere(promise_base& ended) noexcept {
   auto* const back = new (std::nothrow) way_back(parent);
   // It may try again at the end of the next task; one above the other on the stack, until there is memory.
   if (back == nullptr) return parent;
-  running->yield_in_to_go_on(*back, ended);  // it may be gone from here on: touch nothing
+  // In the name of the parent: of a task that has ended only its parent is known, and its frame.
+  running->yield_in_to_go_on(*back, *ended.parent());  // it may be gone from here on: touch nothing
   return {};
 }
 
 void resume_elsewhere(void*) {
 #if !WEFT_MODEL
   const std::coroutine_handle<> parent = go_on_elsewhere(*this_thread_state().ended_on_lost);
+  this_thread_state().ended_on_lost = nullptr;
   if (parent) parent.resume();
 #endif
 }
