@@ -7,9 +7,9 @@ wait, and is one of them lost? With hand-offs, and without them (preempt_after =
 examples/compute_server under two wrk: one keeps N requests that compute in flight (4, and at least two for each CPU), the other
 asks for what is answered at once, over 64 connections, each again as soon as it was answered. So it takes what the server
 can, and a stall of all shows in p99 less than users would feel it. 0 if with hand-offs its p99 is 15 ms at most (--p99-max 0: it is
-only shown) and less than without, and no request of either failed. Half a minute by hand, after `cmake --build --preset
-release --target example_compute_server`; by CTest some seconds, where the p99 must only be less than without, as other tests
-may run."""
+only shown), four times as many are answered as without, and no request of either failed. Half a minute by hand, after `cmake
+--build --preset release --target example_compute_server`; by CTest some seconds, where the p99 is only shown, as other tests may
+run."""
 import argparse
 import http.client
 import os
@@ -23,6 +23,7 @@ from programs import BIN, Programs, Verdict, skip
 
 SLICE_MS = 10
 AHEAD_S = 2  # that those that compute go on for longer
+AHEAD = 4  # times as many answers: they were 100 times as many, and more
 UNIT_MS = {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}
 REPORT = re.compile(r"held a worker for|^\s*#\d+ |^\s*in job ")  # who was stuck, and who awaits it
 FAILED = re.compile(r"Socket errors: .*|Non-2xx or 3xx responses: .*")
@@ -84,7 +85,9 @@ def measure(slice_ms, a, verdict):
         print(f"      {name}: {others.rate:.0f} a second answered at once, p50 {others.p50_ms:.2f} ms, p99 {others.p99_ms:.2f} ms; "
               f"{busy.answers} that computed, p50 {busy.p50_ms:.0f} ms, p99 {busy.p99_ms:.0f} ms; {moved} handoffs", flush=True)
         for what, load in (("answered at once", others), ("that computed", busy)):
-            verdict.expect(load.answers and not load.errors, f"{name}: {load.answers} {what}, errors: {load.errors or 'none'}")
+            # Without hand-offs there may be no moment for those that are answered at once.
+            answered = load.answers or (load is others and not slice_ms)
+            verdict.expect(answered and not load.errors, f"{name}: {load.answers} {what}, errors: {load.errors or 'none'}")
         verdict.expect(still, f"{name}: {a.busy} computed all the time")
         # One that computes is handed over once; that it is more often is no fault.
         verdict.expect(moved >= busy.answers if slice_ms else moved == 0, f"{name}: {moved} handoffs")
@@ -110,7 +113,8 @@ def main():
     with_them = measure(SLICE_MS, a, verdict)
     limit = f"at most {a.p99_max:g} ms" if a.p99_max else "only shown"
     verdict.expect(not a.p99_max or with_them.p99_ms <= a.p99_max, f"p99 {with_them.p99_ms:.2f} ms ({limit})")
-    verdict.expect(with_them.p99_ms < without.p99_ms, f"less than without hand-offs: {without.p99_ms:.2f} ms")
+    verdict.expect(with_them.answers > AHEAD * without.answers,
+                   f"{with_them.answers} answered at once, without hand-offs {without.answers}: more than {AHEAD} times as many")
     verdict.exit()
 
 
