@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <string_view>
 
 #include "tests/support/seed.hpp"
 #include "tests/support/signal_storm.hpp"
@@ -14,6 +15,22 @@
 namespace {
 
 std::uint64_t the_seed;
+
+/// Most tests share plain variables between the jobs of one worker, which never run at the same time there,
+/// unless one of them holds it for long: on a busy machine anybody may. So no worker is taken from a job but
+/// in the suites that are about that.
+class handoff_listener : public ::testing::EmptyTestEventListener {
+  void OnTestSuiteStart(const ::testing::TestSuite& suite) override {
+    const std::string_view name = suite.name();
+    for (const std::string_view about : {"handoff", "preemptible_monitor"}) {
+      if (name.find(about) != name.npos) {
+        ::unsetenv("WEFT_HANDOFF");
+        return;
+      }
+    }
+    ::setenv("WEFT_HANDOFF", "off", 1);
+  }
+};
 
 class census_listener : public ::testing::EmptyTestEventListener {
   // Appended after the printer and called before it at a test's end, so the failure is still the
@@ -58,6 +75,7 @@ int main(int argc, char** argv) {
   std::printf("seed: WEFT_SEED=%llu repeats this run\n", static_cast<unsigned long long>(the_seed));
   std::fflush(stdout);
   ::testing::UnitTest::GetInstance()->listeners().Append(new census_listener);
+  ::testing::UnitTest::GetInstance()->listeners().Append(new handoff_listener);
   const auto storm = weft::test_support::signal_storm::if_asked_for();
   return RUN_ALL_TESTS();
 }

@@ -6,6 +6,7 @@
 
 #include "weft/base/assert.hpp"
 #include "weft/base/chrono.hpp"
+#include "weft/base/setting.hpp"
 #include "weft/os/affinity.hpp"
 #include "weft/os/clock.hpp"
 #include "weft/os/membarrier.hpp"
@@ -26,7 +27,8 @@ bool has_no_thread(scheduling mode) noexcept {
 /// not with per_core, whose jobs rely on having their thread to themselves.
 bool can_hand_over(const runtime_options& options, const environment& env) noexcept {
   return options.mode == scheduling::work_stealing && !env.is_virtual() &&
-         options.preempt_after > std::chrono::microseconds::zero();
+         options.preempt_after > std::chrono::microseconds::zero() &&
+         !is_set_to("WEFT_HANDOFF", "off", "on");
 }
 
 const runtime_options& checked(const runtime_options& options) {
