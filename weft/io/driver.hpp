@@ -213,6 +213,9 @@ class driver {
   /// The calling thread is the owner for ever, and submits and waits for the first time after this. At
   /// most once. A driver may be quicker then, and does the same.
   virtual void stay_on_one_thread() noexcept {}
+  /// The calling thread is the owner now, and another one was, which may be stuck. What that one has
+  /// submitted stays submitted.
+  virtual void changed_hands() noexcept {}
 
   /// Starts `op`, which `waiter` is being suspended in. Arms it in the job (job::arm) before
   /// anything outside can complete it. Threads: the owner.

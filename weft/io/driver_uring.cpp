@@ -5,7 +5,8 @@
 //              hands over all entries and waits, in one call; then looks again. What the second
 //              look fills in (the rest of a long send, a cancel) goes with the next call.
 //   withdraw   (any thread) puts the operation into the inbox, rings the bell.
-//   wake       (any thread) rings the bell, an eventfd that a poll in the ring watches.
+//   wake       (any thread) rings the bell, an eventfd that a poll in the ring watches. The poll is the
+//              owner's own: a new owner makes a new one, and lets go of the other (changed_hands()).
 //
 //   The word and the inbox of withdrawals: withdrawals.hpp. On top of it:
 //   I4  An operation has at most one entry or request in the kernel at a time, or is in the
@@ -73,9 +74,10 @@ namespace weft::io {
 namespace {
 
 // user_data: the address of an operation, or one of these, which are odd.
-constexpr std::uint64_t tag_bell = 1;
+constexpr std::uint64_t tag_bell_step = 8;  // bell_tag_, from each of its polls to the next one
 constexpr std::uint64_t tag_probe = 3;
 constexpr std::uint64_t tag_probe_futex = 5;
+constexpr std::uint64_t tag_of_no_interest = 7;
 // With the address of its target: a cancel.
 constexpr std::uint64_t of_cancel = 2;
 static_assert(alignof(io_operation) > tag_probe_futex);
@@ -389,8 +391,8 @@ void uring_driver::fill_parts(io_uring_sqe& e, io_operation& op) noexcept {
 void uring_driver::reap() noexcept {
   if (ended_ >= most_) return;
   ring_.reap([this](std::uint64_t tag, int res, unsigned flags) {
-    if (tag == tag_bell) {
-      rang(res, flags);
+    if ((tag & 1) != 0) {
+      if (tag == bell_tag_) rang(res, flags);  // else of one that is to go, or has been told to
     } else if ((tag & of_cancel) != 0) {
       cancel_answered(*reinterpret_cast<io_operation*>(tag & ~of_cancel), res);
     } else {
@@ -619,6 +621,13 @@ void uring_driver::prepare() noexcept {
   }
   cancel_again();
   if (!bell_armed_ && has_room()) arm_bell();
+  if (bell_of_other_ != 0 && has_room()) {
+    io_uring_sqe& e = ring_.next_entry();
+    e.opcode = IORING_OP_POLL_REMOVE;
+    e.fd = -1;
+    e.addr = std::exchange(bell_of_other_, 0);
+    e.user_data = tag_of_no_interest;
+  }
 }
 
 unsigned uring_driver::wait(std::int64_t deadline_ns, unsigned most) noexcept {
@@ -677,10 +686,20 @@ void uring_driver::wake() noexcept {
   WEFT_ASSERT(n == sizeof one, "the driver's eventfd cannot be written to: was it closed?");
 }
 
+/// The kernel tells of a request by way of the thread that made it. If that one sleeps so that nothing wakes
+/// it, not even for this (as for a disk), nobody hears its bell; and when it has become a spare, each ring would wake it.
+void uring_driver::changed_hands() noexcept {
+  if (host_ != nullptr || !bell_armed_)
+    return;  // not armed: it was so before, or is to be armed anew anyway
+  bell_armed_ = false;
+  bell_of_other_ = bell_tag_;
+  bell_tag_ += tag_bell_step;
+}
+
 void uring_driver::arm_bell() noexcept {
   io_uring_sqe& e = ring_.next_entry();
   fill_poll(e, eventfd_.get(), POLLIN);
-  e.user_data = tag_bell;
+  e.user_data = bell_tag_;
   if (bell_multishot_) e.len = IORING_POLL_ADD_MULTI;
   bell_armed_ = true;
 }

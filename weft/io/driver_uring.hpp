@@ -39,6 +39,7 @@ class uring_driver final : public driver {
 
   std::string_view name() const noexcept override { return "io_uring"; }
   void stay_on_one_thread() noexcept override;
+  void changed_hands() noexcept override;
   result<io_handle> attach(os::fd descriptor) noexcept override;
   void detach(void* state, int fd) noexcept override;
   submitted submit(io_operation& op, promise_base& waiter) noexcept override;
@@ -92,6 +93,9 @@ class uring_driver final : public driver {
   bell bell_;               // says who writes to it
   bool bell_armed_ = false;
   bool bell_multishot_ = true;  // one poll for many rings; not before Linux 5.13
+  std::uint64_t bell_tag_ = 1;  // of its poll
+  std::uint64_t bell_of_other_ =
+      0;  // the tag of one that another thread has armed, and is to go; 0: none
 
   buffer_ring* buffers_ = nullptr;  // made for the first receive_lent
   unsigned buffers_wanted_ = 0;     // 0: the kernel is not to choose them, or refused

@@ -30,6 +30,25 @@
 #include "weft/runtime/worker.hpp"
 
 namespace weft::detail {
+namespace {
+
+// Of the system's time, for a spare thread and an owner that was one: beside threads that compute it is let in
+// at once. They have the usual ones: who holds a worker for long is in no hurry.
+constexpr std::int64_t short_slice_ns = 200'000;
+
+}  // namespace
+
+void worker::take_short_slices() noexcept {
+  has_usual_slices_.store(false, order::relaxed);
+  os::set_time_slice(clock_.thread(), short_slice_ns);
+}
+
+/// By the monitor.
+void worker::take_usual_slices() noexcept {
+  if (has_usual_slices_.load(order::relaxed)) return;
+  has_usual_slices_.store(true, order::relaxed);
+  os::set_time_slice(clock_.thread(), 0);
+}
 
 void worker::live() noexcept {
   for (;;) {
@@ -58,6 +77,7 @@ void worker::adopt(processor& given) noexcept {
   state_->lost_processor.store(0, order::relaxed);
   core_.placement_.settle_successor(given.index);
   pin.become_owner();
+  given.io->changed_hands();
 }
 
 void worker::note_loss(const job* running, promise_base* at) noexcept {
@@ -85,6 +105,7 @@ WEFT_NOINLINE bool worker::lose() noexcept {
   lost_job_ = {};
   deque = nullptr;
   processor_ = nullptr;
+  if (has_usual_slices_.load(order::relaxed)) take_short_slices();
   core_.handoff_.came_back(*this, held_ns, is_news ? &what : nullptr, at);
   return false;
 }

@@ -94,7 +94,7 @@ void worker::thread_main(void* self) {
     if (me->core_.per_core_) first->io->stay_on_one_thread();  // else it may change hands
     first->owner.store(me, order::release);  // the monitor's looks: what stands above
   } else {
-    os::set_time_slice(me->clock_.thread(), 0);  // it has the monitor's, which started it
+    me->take_short_slices();  // it has the monitor's, which started it
   }
   me->live();
   this_thread_state().port = nullptr;

@@ -106,6 +106,7 @@ class worker : private fork_port {
   bool keeps_processor() const noexcept { return keeps_.load(order::relaxed) != 0; }
   void may_lose_since(std::int64_t ns) noexcept { held_since_ns_.store(ns, order::relaxed); }
   void tell_of_loss() noexcept;
+  void take_usual_slices() noexcept;
 
   // By the thread, in a job.
   /// The one that it has, or had when the job began: for what any thread may do with it.
@@ -138,6 +139,7 @@ class worker : private fork_port {
   class at_rest;
   void live() noexcept;
   void adopt(class processor& given) noexcept;
+  void take_short_slices() noexcept;
   bool lose() noexcept;
   void loop() noexcept;
   bool turn() noexcept;
@@ -238,6 +240,7 @@ class worker : private fork_port {
   // fiber's does that awaits there, leaves nothing behind. Its thread
   atomic<std::uint64_t> blocks_in_{no_turn};
   atomic<std::uint32_t> keeps_{0};         // its thread
+  atomic<bool> has_usual_slices_{true};    // a hint: both may set it
   atomic<std::int64_t> held_since_ns_{0};  // carried by the pin's state
   lost_job lost_job_;
   backtrace lost_at_;
