@@ -2,7 +2,8 @@
 // a second, by a handler without SA_RESTART: system calls end with EINTR all the time, and nothing may come of it.
 // The first region of a fiber (runtime/preemptible.hpp) installs weft's handler above it, and the kernel goes by the
 // flags of that one, SA_RESTART: most calls are made again from then on. With WEFT_PREEMPT=off there is none, and
-// they end to the last test. So programs with regions are run both ways.
+// they end to the last test. So programs with regions are run both ways. WEFT_SIGNAL_STORM=restart is a handler with
+// SA_RESTART, for tests that make system calls of their own (quiet_poll.hpp has those that are not restarted).
 #pragma once
 
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 #include <thread>
 
 namespace weft::test_support {
@@ -23,13 +25,14 @@ class signal_storm {
  public:
   /// nullptr: nobody asked for it.
   static std::unique_ptr<signal_storm> if_asked_for() {
-    if (std::getenv("WEFT_SIGNAL_STORM") == nullptr) return nullptr;
-    return std::make_unique<signal_storm>();
+    const char* const asked = std::getenv("WEFT_SIGNAL_STORM");
+    if (asked == nullptr) return nullptr;
+    return std::make_unique<signal_storm>(std::string_view(asked) == "restart" ? SA_RESTART : 0);
   }
-  signal_storm() {
+  explicit signal_storm(int restart) {
     struct sigaction action = {};
     action.sa_handler = [](int) { handled_.fetch_add(1, std::memory_order_relaxed); };
-    action.sa_flags = SA_ONSTACK;  // fibers run here, too
+    action.sa_flags = SA_ONSTACK | restart;  // fibers run here, too
     ::sigaction(SIGURG, &action, nullptr);
     threads_ = ::opendir("/proc/self/task");  // once: tests count descriptors
     thread_ = std::thread([this] { blow(); });

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/quiet_poll.hpp"
 #include "weft/io/each_driver_test_support.hpp"
 #include "weft/io/lent_buffers.hpp"
 
@@ -183,7 +184,7 @@ TEST_P(driver_lent_test, can_be_stopped_while_it_waits_and_leaves_the_bytes) {
                 GetParam().what == driver_kind::automatic);
     put(p.theirs, "abc");
     pollfd ready{fd, POLLIN, 0};
-    ASSERT_EQ(::poll(&ready, 1, 5000), 1);
+    ASSERT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1);
     auto again = jobs().spawn(receive_lent, std::ref(h), std::ref(got));
     jobs().run();
     EXPECT_EQ(got.text(), "abc");
@@ -212,7 +213,8 @@ TEST_P(driver_lent_test, a_stop_that_races_with_bytes_loses_neither_them_nor_a_b
       char c;
       if (got.answer == unanswered) {
         pollfd ready{fd, POLLIN, 0};
-        EXPECT_EQ(::poll(&ready, 1, 5000), 1) << "round " << i << ": the byte is nowhere";
+        EXPECT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1)
+            << "round " << i << ": the byte is nowhere";
         EXPECT_EQ(::recv(fd, &c, 1, MSG_DONTWAIT), 1);
       } else {
         EXPECT_EQ(got.answer, 1);
@@ -239,7 +241,7 @@ bool fill_queue_of_errors(int fd) {
   if (::setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamp, sizeof stamp) != 0) return false;
   if (::send(fd, "x", 1, MSG_NOSIGNAL) != 1) return false;
   pollfd told{fd, 0, 0};
-  return ::poll(&told, 1, 5000) == 1 && told.revents == POLLERR;
+  return test_support::quiet_poll(&told, 1, 5000) == 1 && told.revents == POLLERR;
 }
 std::int64_t cpu_of_thread_ns() {
   timespec now{};

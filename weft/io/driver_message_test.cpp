@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/quiet_poll.hpp"
 #include "weft/io/each_driver_test_support.hpp"
 #include "weft/os/socket_message.hpp"
 #include "weft/os/socket_options.hpp"
@@ -256,7 +257,7 @@ TEST_P(driver_message_test, a_stop_ends_what_waits_and_moves_nothing) {
   }
   ASSERT_EQ(::send(p.theirs.get(), "later", 5, 0), 5);
   pollfd ready{fd, POLLIN, 0};
-  ASSERT_EQ(::poll(&ready, 1, 5000), 1);
+  ASSERT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1);
   envelope in(8);
   auto again = jobs().spawn(move_one, io_code::receive_message, std::ref(h), std::ref(in));
   jobs().run();

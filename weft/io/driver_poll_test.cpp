@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/support/quiet_poll.hpp"
 #include "tests/support/seed.hpp"
 #include "weft/base/rng.hpp"
 #include "weft/io/driver_test_support.hpp"
@@ -253,7 +254,7 @@ TEST(driver_poll_test, an_error_that_the_call_does_not_tell_of_costs_no_core) {
   ASSERT_EQ(::setsockopt(ours.get(), SOL_SOCKET, SO_TIMESTAMPING, &stamp, sizeof stamp), 0);
   ASSERT_EQ(::send(ours.get(), "x", 1, 0), 1);  // its time of departure comes into the queue
   pollfd told{ours.get(), POLLIN, 0};
-  ASSERT_EQ(::poll(&told, 1, 5000), 1);
+  ASSERT_EQ(test_support::quiet_poll(&told, 1, 5000), 1);
   ASSERT_EQ(told.revents, POLLERR);
 
   sockaddr_in mine{};
@@ -380,6 +381,7 @@ TEST(driver_poll_test, both_directions_of_a_descriptor_are_one_entry) {
   rlimit low = before;
   low.rlim_cur = sockets + 1;  // and the pipe
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const test_support::no_signals quietly;  // each is a nap
   const long slept = naps();
   EXPECT_EQ(d->wait(os::monotonic_ns() + 200 * ns_per_ms), 0u);
   EXPECT_LT(naps() - slept, 20);  // one; 200 if it has to look at one piece after the other

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/quiet_poll.hpp"
 #include "weft/io/driver_jobs_test_support.hpp"
 
 namespace weft::io::test {
@@ -22,7 +23,7 @@ TEST_P(driver_test, stopped_receive_leaves_the_bytes_in_the_socket) {
   EXPECT_EQ(answer, unanswered);
   put(p.theirs, "abc");
   pollfd ready{fd, POLLIN, 0};
-  ASSERT_EQ(::poll(&ready, 1, 5000), 1);
+  ASSERT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1);
   auto again = jobs().spawn(receive_once, std::ref(h), std::span(bytes), std::ref(answer));
   jobs().run();
   EXPECT_EQ(answer, 3);
@@ -98,7 +99,7 @@ bool leave_a_time_stamp(const os::fd& socket) {
     return false;
   put(socket, "x");
   pollfd error{socket.get(), 0, 0};
-  return ::poll(&error, 1, 5000) == 1 && (error.revents & POLLERR) != 0;
+  return test_support::quiet_poll(&error, 1, 5000) == 1 && (error.revents & POLLERR) != 0;
 }
 task<void> stop_it(join_handle<void>& other) {
   other.stop();
@@ -194,7 +195,8 @@ TEST_P(driver_test, a_stop_that_races_with_a_byte_loses_none) {
       if (answer == unanswered) {
         ++stopped;
         pollfd ready{fd, POLLIN, 0};
-        ASSERT_EQ(::poll(&ready, 1, 5000), 1) << "round " << i << ": the byte is nowhere";
+        ASSERT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1)
+            << "round " << i << ": the byte is nowhere";
         char c;
         ASSERT_EQ(::recv(fd, &c, 1, MSG_DONTWAIT), 1);
       } else {
@@ -228,7 +230,7 @@ TEST_P(driver_test, a_stop_that_races_with_a_connection_loses_none) {
     both.round([&] { jobs().run(); });
     if (answer == unanswered) {
       pollfd ready{fd, POLLIN, 0};
-      EXPECT_EQ(::poll(&ready, 1, 5000), 1) << "round " << i;
+      EXPECT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1) << "round " << i;
       answer = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
     }
     EXPECT_GE(answer, 0);

@@ -17,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "tests/support/quiet_poll.hpp"
 #include "weft/base/intrusive_list.hpp"
 #include "weft/base/time.hpp"
 #include "weft/io/driver.hpp"
@@ -211,7 +212,7 @@ inline socket_pair connected_pair(int buffer_bytes = 0) {
   }
   EXPECT_TRUE(os::connect_start(p.theirs.get(), l.address));
   pollfd ready{l.socket.get(), POLLIN, 0};
-  EXPECT_EQ(::poll(&ready, 1, 5000), 1);
+  EXPECT_EQ(test_support::quiet_poll(&ready, 1, 5000), 1);
   p.ours = os::fd(::accept4(l.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   EXPECT_TRUE(static_cast<bool>(p.ours));
   return p;
@@ -224,7 +225,7 @@ inline void put(const os::fd& socket, std::string_view bytes) {
     if (n < 0) {
       ASSERT_EQ(errno, EAGAIN);
       pollfd room{socket.get(), POLLOUT, 0};
-      ASSERT_EQ(::poll(&room, 1, 10'000), 1);
+      ASSERT_EQ(test_support::quiet_poll(&room, 1, 10'000), 1);
       continue;
     }
     bytes.remove_prefix(static_cast<std::size_t>(n));
@@ -254,7 +255,7 @@ inline std::size_t fill(const os::fd& socket) {
         continue;
       }
       pollfd room{socket.get(), POLLOUT, 0};  // the peer's side may still be taking some in
-      if (::poll(&room, 1, 10) == 0) ++quiet;
+      if (test_support::quiet_poll(&room, 1, 10) == 0) ++quiet;
     }
   }
   return total;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/quiet_poll.hpp"
 #include "weft/net/serve.hpp"
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/os/socket.hpp"
@@ -60,7 +61,7 @@ std::vector<long> ask_all_the_time(endpoint where) {
       connections;  // it counts from when all have been accepted and answered once
   for (const auto& s : sockets) EXPECT_EQ(::send(s.get(), "?", 1, MSG_NOSIGNAL), 1);
   for (long all = 0; all < answers_each * static_cast<long>(connections);) {
-    if (::poll(polled.data(), polled.size(), 30'000) <= 0) {
+    if (test_support::quiet_poll(polled.data(), polled.size(), 30'000) <= 0) {
       ADD_FAILURE() << "no answer for half a minute, after " << all;
       break;
     }
