@@ -1,7 +1,6 @@
 // heartbeat: jobs that sleep for a millisecond again and again, beside others that hold their
 // workers for 200 ms, in four ways: how late the sleepers are. Without handing over they wait for
-// the others; with it no longer than the slice and two looks of the monitor, for each that is in
-// line before them.
+// the others; with it no longer than the slice and two looks of the monitor, however many are in line.
 //
 //   heartbeat [ROUNDS]       2 if it is not said
 //
@@ -139,10 +138,8 @@ int main(int argc, char** argv) {
                 names[static_cast<int>(how)], hogs, on ? "on" : "off", r.all.late_ms.size(),
                 r.all.at(0.5), r.all.at(0.99), r.all.at(0.999), r.all.at(1), r.machine_ms,
                 static_cast<unsigned long long>(r.metrics.handoffs));
-    // Hogs that begin together are in line, and each in front of a beat has its slice.
-    const double in_line = hogs / static_cast<double>(workers);
-    const double allowed =
-        in_line * (ms(slice).count() + 2 * period_ms) + slack_ms + 2 * r.machine_ms;
+    // However many begin together: what is woken has its turn before those in line.
+    const double allowed = ms(slice).count() + 2 * period_ms + slack_ms + 2 * r.machine_ms;
     if (on ? r.all.at(1) > allowed : r.all.at(1) < late_without_ms) {
       std::printf("  WRONG: the latest beat was to be %s %.1f ms late\n",
                   on ? "no more than" : "at least", on ? allowed : late_without_ms);

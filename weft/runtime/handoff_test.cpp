@@ -162,6 +162,38 @@ TEST_P(handoff, a_job_runs_behind_many_that_compute) {
   EXPECT_GE(rt.metrics().handoffs, 1u);
 }
 
+task<int> woken_behind_many_that_compute(int count) {
+  flag said{false};
+  std::atomic<int> begun{0};
+  int begun_before = 0;
+  auto sleeper = spawn([&]() -> task<> {
+    co_await sleep_for(1ms);
+    begun_before = begun;
+    said = true;
+  });
+  co_await yield_now();  // it sleeps
+  std::vector<join_handle<bool>> stuck;
+  for (int i = 0; i < count; ++i) {
+    stuck.push_back(spawn([&] {
+      ++begun;
+      return spin_until(said);
+    }));
+  }
+  bool all = true;
+  for (auto& s : stuck) {
+    const bool rescued = co_await s;
+    all = all && rescued;
+  }
+  co_await sleeper;
+  co_return all ? begun_before : -1;
+}
+
+// Those that never ran wait for it, not it for them.
+TEST_P(handoff, who_is_woken_waits_for_one_of_many_that_compute) {
+  runtime rt(options());
+  EXPECT_EQ(rt.block_on(woken_behind_many_that_compute(6)), 1);
+}
+
 task<bool> timer_behind() {
   flag fired{false};
   auto sleeper = spawn(

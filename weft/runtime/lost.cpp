@@ -35,6 +35,7 @@ namespace {
 // Of the system's time, for a spare thread and an owner that was one: beside threads that compute it is let in
 // at once. They have the usual ones: who holds a worker for long is in no hurry.
 constexpr std::int64_t short_slice_ns = 200'000;
+constexpr unsigned beginners_one_by_one = 8;
 
 }  // namespace
 
@@ -78,6 +79,35 @@ void worker::adopt(processor& given) noexcept {
   core_.placement_.settle_successor(given.index);
   pin.become_owner();
   given.io->changed_hands();
+  put_beginners_behind();
+}
+
+/// Of the jobs that have waited here for the one that held its worker, those that never ran go to the injector,
+/// and are taken from there one by one for a while: they may be like that one, and stand one behind the other.
+/// Those that were woken ran before, and came back; and whom timers and I/O wake now.
+void worker::put_beginners_behind() noexcept {
+  processor& p = *processor_;
+  job* first = nullptr;
+  job* last = nullptr;
+  unsigned count = 0;
+  for (unsigned left = p.ready.len_hint(); left != 0; --left) {
+    job* const j = p.ready.pop();
+    if (j == nullptr) break;  // a thief's
+    if (j->waiting_in() != nullptr) {
+      push_behind(*j, priority::normal);
+      continue;
+    }
+    j->next = nullptr;
+    (last != nullptr ? last->next : first) = j;
+    last = j;
+    ++count;
+  }
+  if (count == 0 && core_.injected(priority::normal).empty()) return;
+  one_by_one_ = beginners_one_by_one;
+  until_injector_ = injector_every_turns;
+  if (count == 0) return;
+  core_.injected(priority::normal).push_batch(first, last, count);
+  core_.wake_one(idle::pusher::worker);  // who looked meanwhile found neither here
 }
 
 void worker::note_loss(const job* running, promise_base* at) noexcept {

@@ -8,8 +8,8 @@
 //   I2  Threads are made before a claim, never during one: the thread that is claimed may have to
 //       wait for the answer.
 //   Whoever is given a processor where jobs wait is in a hurry for its first turns: they have waited for the
-//   job before already. If it loses it then, the next one hurries twice as much. So jobs that compute and stand in
-//   line, one behind the other, do not add up their slices; and one that computes alone (a tree of fork_join) is left alone.
+//   job before already. So jobs that compute and stand in line, one behind the other, do not add up their
+//   slices; and one that computes alone (a tree of fork_join) is left alone.
 // Rejected
 //   /proc for each of these looks: ten times as dear as the thread's clock. It is asked only of a
 //   thread
@@ -33,9 +33,8 @@ namespace {
 constexpr int looks_a_slice = 4;
 constexpr std::int64_t period_min_ns = 20'000;
 constexpr std::int64_t time_slice_ns =
-    100'000;                    // of its own: beside threads that compute it is let in at once
-constexpr int hurry_first = 8;  // then twice that, for whoever comes after one that hurried
-constexpr int hurry_most = 32;
+    100'000;              // of its own: beside threads that compute it is let in at once
+constexpr int hurry = 8;  // times shorter than usual is what a job may take
 constexpr unsigned hurried_turns = 8;
 constexpr int looks_a_hurried_slice = 4;
 constexpr std::int64_t period_max_ns =
@@ -97,12 +96,7 @@ bool monitor::all_rest() const noexcept {
 
 /// What a job there may take.
 std::int64_t monitor::slice_of(const sight& s) const noexcept {
-  return s.tick < s.hurries_until ? slice_ns_ / s.hurry : slice_ns_;
-}
-
-/// Of whoever has the processor next.
-int monitor::hurry_after(const sight& s) const noexcept {
-  return s.tick < s.hurries_until ? std::min(2 * s.hurry, hurry_most) : hurry_first;
+  return s.tick < s.hurries_until ? slice_ns_ / hurry : slice_ns_;
 }
 
 /// Not later than at `ns`.
@@ -120,15 +114,10 @@ bool monitor::look(std::int64_t now_ns) noexcept {
     if (owner == nullptr) continue;  // its thread is about to begin
     const std::uint64_t tick = owner->current_turn.now();
     if (owner != s.owner || tick != s.tick) {
-      sight now{.owner = owner, .tick = tick, .since_ns = now_ns};
-      if (owner == s.owner) {
-        now.hurry = s.hurry;
-        now.hurries_until = s.hurries_until;
-      } else if (s.others_waited) {
-        now.hurry = hurry_after(s);
-        now.hurries_until = tick + hurried_turns;
-      }
-      s = now;
+      const std::uint64_t hurries_until = owner == s.owner  ? s.hurries_until
+                                          : s.others_waited ? tick + hurried_turns
+                                                            : 0;
+      s = {owner, tick, now_ns, -1, 0, false, hurries_until, false};
     }
     const std::int64_t slice_ns = slice_of(s);
     if (slice_ns < slice_ns_)
@@ -195,7 +184,7 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
                     !core_.injected(priority::normal).empty();
   threads.give(*spare, p);
   if (s.others_waited) {
-    look_at(now_ns + std::max(slice_ns_ / hurry_after(s) / looks_a_hurried_slice, period_min_ns));
+    look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));
   }
   s.owner->tell_of_loss();
   if (!blocked) s.owner->take_usual_slices();

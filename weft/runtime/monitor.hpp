@@ -7,8 +7,8 @@
 //            for (0.5 us). Each quarter of the time that a job may take, 2.5 ms at most, while any
 //            worker is up; not at all while they rest. Nothing on the way from one job to the next
 //   Promise  what is ready behind a job that computes waits for it no longer than that time and a
-//            period, behind one that blocks no longer than three periods; behind several that
-//            compute, an eighth of that time more, a sixteenth, and then a 32nd for each further one
+//            period, behind one that blocks no longer than three periods. What never ran, behind
+//            several that compute: an eighth of that time for each further one
 //   Protocol docs/internals/handoff.md; the claim is in task/pin.hpp, the sleep in watch_rest.hpp
 #pragma once
 
@@ -49,7 +49,6 @@ class monitor {
     std::int64_t cpu_ns = -1;  // of the owner; -1: not asked in this job
     std::int64_t cpu_at_ns = 0;
     bool was_stuck = false;           // in the runtime; counted once
-    int hurry = 1;                    // times shorter than usual is what a job may take
     std::uint64_t hurries_until = 0;  // a turn
     bool others_waited = false;       // behind it, when its processor went to another one
   };
@@ -58,7 +57,6 @@ class monitor {
   void run() noexcept;
   bool look(std::int64_t now_ns) noexcept;
   std::int64_t slice_of(const sight& s) const noexcept;
-  int hurry_after(const sight& s) const noexcept;
   void look_at(std::int64_t ns) noexcept;
   bool is_blocked(sight& s, std::int64_t now_ns) noexcept;
   void hand_over(processor& p, sight& s, bool blocked, std::int64_t now_ns) noexcept;

@@ -39,7 +39,6 @@
 namespace weft::detail {
 namespace {
 
-constexpr unsigned injector_every_turns = 61;  // prime, so that it meets no pattern of the load
 constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns; arrivals are taken as well
 constexpr unsigned high_in_a_row_max = 15;     // then one turn is the others'
 constexpr unsigned background_every_clocks = 8;  // 64 turns
@@ -350,6 +349,10 @@ WEFT_ALWAYS_INLINE job* worker::from_injector(unsigned most, priority of) noexce
 /// The oldest; more of them go to the run queue of their priority.
 WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
   injector<job>& injected = core_.injected(of);
+  if (WEFT_UNLIKELY(one_by_one_ != 0)) {
+    --one_by_one_;
+    most = 1;
+  }
   // A fair share at once: the lock is taken once, and the rest stays for the others.
   const std::size_t share = injected.len_hint() / core_.participants_.active() + 1;
   const auto taken = injected.pop_batch(share < most ? static_cast<unsigned>(share) : most);

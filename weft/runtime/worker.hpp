@@ -134,11 +134,14 @@ class worker : private fork_port {
 
  private:
   class driven;
+  static constexpr unsigned injector_every_turns =
+      61;  // prime, so that it meets no pattern of the load
   static constexpr std::uint64_t no_turn = ~std::uint64_t{0};
   static void thread_main(void* self);
   class at_rest;
   void live() noexcept;
   void adopt(class processor& given) noexcept;
+  void put_beginners_behind() noexcept;
   void take_short_slices() noexcept;
   bool lose() noexcept;
   void loop() noexcept;
@@ -223,6 +226,8 @@ class worker : private fork_port {
               // next turn is a special one. May be true for nothing, never the reverse
   bool pinned_next_[priority_count] = {};  // before those that may run anywhere
   bool background_from_outside_next_ = false;
+  unsigned one_by_one_ =
+      0;  // times that one job is taken from the injector and no more: see adopt()
   bool branch_next_ = false;  // the injector had its turn, and the oldest branch waits for it
   std::int64_t last_look_ns_ = 0;
   std::int64_t last_fired_ns_ =
