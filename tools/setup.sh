@@ -44,6 +44,12 @@ packages_trace='strace	strace	shows the system calls of hot paths'
 packages_clients='apache2-utils	ab	a client of the HTTP server
 slowhttptest	slowhttptest	slow clients of the HTTP server'
 
+# shellcheck disable=SC2034  # ./test takes it, but for the sanitizers' presets
+packages_debug='gdb	gdb	shows the stacks of fibers'
+# shellcheck disable=SC2034  # the same
+packages_cross='g++-aarch64-linux-gnu	aarch64-linux-gnu-g++	builds the switch of fibers for AArch64
+qemu-user-static	qemu-aarch64-static	runs it'
+
 # need LIST: installs the packages of LIST that are not here, saying which and why.
 need() {
   local package shown why missing=''
