@@ -30,7 +30,8 @@
 extern "C" std::uint64_t weft_test_signal_itself(std::uint64_t process, std::uint64_t thread,
                                                  std::uint64_t count);
 extern "C" char weft_test_after_signal[];
-extern "C" __attribute__((visibility("hidden"))) char weft_preempt_stub[], weft_preempt_stub_end[];
+extern "C" __attribute__((visibility("hidden"))) void weft_preempt_stub() noexcept;
+extern "C" __attribute__((visibility("hidden"))) char weft_preempt_stub_end[];
 // The same, outside of the section, on both sides of it.
 extern "C" std::uint64_t weft_test_signal_itself_before(std::uint64_t process, std::uint64_t thread,
                                                         std::uint64_t count);
@@ -276,7 +277,7 @@ stepping stepped;
 void at_each_step(int, siginfo_t*, void* at) {
   const auto ip =
       static_cast<std::uintptr_t>(static_cast<ucontext_t*>(at)->uc_mcontext.gregs[REG_RIP]);
-  if (ip < reinterpret_cast<std::uintptr_t>(weft_preempt_stub) ||
+  if (ip < reinterpret_cast<std::uintptr_t>(&weft_preempt_stub) ||
       ip >= reinterpret_cast<std::uintptr_t>(weft_preempt_stub_end)) {
     return;
   }

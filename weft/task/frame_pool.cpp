@@ -28,6 +28,20 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+// Link-time optimisation does not see that assembly statements name it (thread_state.hpp): it would rename it, or leave
+// it out. And it stands here, in a file that every program with a task links, because that is not seen either where an archive
+// is searched.
+#if defined(__clang__)
+#define WEFT_NAMED_IN_ASSEMBLY __attribute__((used))
+#else
+#define WEFT_NAMED_IN_ASSEMBLY __attribute__((used, externally_visible))
+#endif
+
+extern "C" {
+WEFT_NAMED_IN_ASSEMBLY thread_local constinit weft::detail::thread_state weft_thread_state
+    __attribute__((tls_model("initial-exec"))) = {};
+}
+
 namespace weft {
 namespace {
 

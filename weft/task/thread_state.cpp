@@ -1,10 +1,6 @@
 #include "weft/task/thread_state.hpp"
 
-extern "C" {
-thread_local constinit weft::detail::thread_state weft_thread_state
-    __attribute__((tls_model("initial-exec"))) = {};
-}
-
+// The object itself stands in frame_pool.cpp.
 #if WEFT_MODEL
 #include "weft/base/atomic.hpp"
 
