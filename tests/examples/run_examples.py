@@ -115,9 +115,12 @@ def guest():
 def stuck_task():
     p = program("stuck_task")
     out, err = p.communicate(timeout=TIMEOUT_S)
-    said = re.fullmatch(r"parsed; (\d+) ticks meanwhile; the worker changed hands (\d+) times\n", out)
+    row = r": +parsed; (\d+) beats, the latest ([\d.]+) ms late; the worker changed hands (\d+) times\n"
+    said = re.fullmatch("handed on" + row + "not handed on" + row, out)
     check(p.returncode == 0 and "'parse' held a worker" in err, f"stuck_task ends with 0, and stderr names the job: {err!r}")
-    check(said and int(said[1]) > 10 and int(said[2]) >= 1, f"the clock ticks beside the one that is stuck: {out!r}")
+    check(said and int(said[1]) > 20 and float(said[2]) < 200 and int(said[3]) >= 1,
+          f"the heart beats beside the one that is stuck: {out!r}")
+    check(said and float(said[5]) > 250 and int(said[6]) == 0, "without hand-offs it waits for it")
 
 
 def compute_server():
