@@ -66,6 +66,7 @@ TEST(preemptible_monitor, asks_who_computes_in_a_region) {
     rt.block_on(other);
   }
   EXPECT_GT(preempt_statistics().calls_pushed, before);
+  EXPECT_GT(rt.metrics().preemptions, before);
 }
 
 TEST(preemptible_monitor, who_has_lost_its_worker_in_a_region_gives_way_and_computes_on) {

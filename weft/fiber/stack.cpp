@@ -256,6 +256,25 @@ void stack_pool::give(stack free) noexcept {
   cool(free);
 }
 
+std::size_t stack::high_watermark() const noexcept {
+  const std::size_t spread = bytes_ % os::page_size();  // the last page is not all the stack's
+  const std::size_t whole = spread == 0 ? bytes_ : bytes_ + os::page_size() - spread;
+  const std::size_t touched = os::touched_bytes(low_, whole);
+  return touched != 0 ? touched - (whole - bytes_) : 0;
+}
+
+void stack_pool::note_depth(const stack& taken) noexcept {
+  const std::size_t deep = taken.high_watermark();
+  spin_guard guard(lock_);
+  if (deep > deepest_) deepest_ = deep;
+}
+
+/// With time for it: nobody waits.
+void stack_pool::look_and_cool(stack free) noexcept {
+  note_depth(free);
+  cool(free);
+}
+
 /// A cooling stack becomes a cold one.
 void stack_pool::cool(stack free) noexcept {
   os::forget_reserved_pages(free.low(), bytes_);
@@ -292,14 +311,14 @@ void stack_pool::trim() noexcept {
       take_free(free);
       ++cooling_;
     }
-    cool(free);
+    look_and_cool(free);
   }
   release_bare();
 }
 
 bool stack_pool::trim_unused(std::size_t most) noexcept {
   stack free;
-  for (; most != 0 && take_unused(free); --most) cool(free);
+  for (; most != 0 && take_unused(free); --most) look_and_cool(free);
   bool none_is_warm = false;
   {
     spin_guard guard(lock_);
@@ -346,7 +365,8 @@ stack_figures stack_pool::figures() const noexcept {
           .cooling = cooling_,
           .cold = cold_,
           .refused = refused_,
-          .reserved_bytes = slab_count_ * slab_bytes()};
+          .reserved_bytes = slab_count_ * slab_bytes(),
+          .deepest_bytes = deepest_};
 }
 
 std::optional<stack> stack_pool::find_guard(const void* address) const noexcept {

@@ -50,6 +50,10 @@ class stack {
   std::size_t bytes() const noexcept { return bytes_; }
   std::byte* top() const noexcept { return low_ + bytes_; }
 
+  /// From the top down to the deepest page that was touched since the stack had none, by whom ever: it may
+  /// have been given and taken meanwhile. Of one that is taken. Cost: a system call.
+  std::size_t high_watermark() const noexcept;
+
  private:
   friend class stack_pool;
   std::byte* low_ = nullptr;
@@ -65,6 +69,7 @@ struct stack_figures {
   std::size_t cold;            // free ones without
   std::size_t refused;         // calls of take() that failed, ever
   std::size_t reserved_bytes;  // address space
+  std::size_t deepest_bytes;  // the highest watermark that a look has found, ever; see note_depth()
 };
 
 class stack_pool {
@@ -89,6 +94,9 @@ class stack_pool {
   /// Of the free stacks those that nobody needed since the last call that gave false lose their pages, up
   /// to `most` of them. True: there are more, call it again. With the last warm stack address space goes, too.
   [[nodiscard]] bool trim_unused(std::size_t most) noexcept;
+
+  /// Looks how deep a taken stack has been, and keeps the deepest. Those that trimming takes are looked at, too.
+  void note_depth(const stack& taken) noexcept;
 
   stack_figures figures() const noexcept;
 
@@ -119,6 +127,7 @@ class stack_pool {
   bool take_unused(stack& found) noexcept;
   void release_bare() noexcept;
   void cool(stack free) noexcept;
+  void look_and_cool(stack free) noexcept;
   stack stack_of(slab& s, std::size_t number) const noexcept;
   void put_in(slab& s) noexcept;
   void take_out(slab& s) noexcept;
@@ -155,6 +164,7 @@ class stack_pool {
   std::size_t cooling_ = 0;
   std::size_t cold_ = 0;
   std::size_t refused_ = 0;
+  std::size_t deepest_ = 0;  // bytes
 };
 
 }  // namespace weft

@@ -557,6 +557,32 @@ TEST(fiber_stack_death, misuse_is_told) {
   EXPECT_DEATH(static_cast<void>(stack_pool().take()), "before all of them were given back");
 }
 
+TEST(fiber_stack, how_deep_one_has_been_is_seen_to_a_page_and_the_deepest_is_kept) {
+  stack_pool pool;
+  const std::size_t page = os::page_size();
+  const auto all = take_many(pool, 3);
+  for (std::size_t i = 0; i < 3; ++i) {  // their tops are at different places of a page
+    EXPECT_EQ(all[i].high_watermark(), 0u);
+    touch(all[i], 5 + i);
+    EXPECT_GT(all[i].high_watermark(), (4 + i) * page);
+    EXPECT_LE(all[i].high_watermark(), (5 + i) * page);
+  }
+  *(all[0].low()) = std::byte{1};
+  EXPECT_EQ(all[0].high_watermark(), all[0].bytes())
+      << "the pages between need not have been touched";
+  EXPECT_EQ(pool.figures().deepest_bytes, 0u) << "nobody has looked";
+  pool.note_depth(all[1]);
+  EXPECT_EQ(pool.figures().deepest_bytes, all[1].high_watermark());
+  const std::size_t deepest = all[2].high_watermark();
+  pool.give(all[2]);
+  pool.trim();
+  EXPECT_EQ(pool.figures().deepest_bytes, deepest) << "who gives memory back looks";
+  pool.note_depth(all[1]);
+  EXPECT_EQ(pool.figures().deepest_bytes, deepest);
+  pool.give(all[0]);
+  pool.give(all[1]);
+}
+
 #if WEFT_ASAN
 __attribute__((noinline)) void keep_on(const stack& s) {
   *reinterpret_cast<void**>(s.low()) = std::malloc(100);

@@ -31,6 +31,11 @@ enum class guard_kind {
 /// next touch, and zero then. Guards stay.
 void forget_reserved_pages(void* pages, std::size_t bytes) noexcept;
 
+/// How far from their end these have memory: of a stack, which grows towards its low end, how deep it has been since
+/// its pages were forgotten, in bytes. Whole pages of what reserve_pages() gave, `bytes` of them. Pages that are swapped
+/// out do not count. 0: none has, or the system does not say. A system call for each 16 MiB.
+std::size_t touched_bytes(const void* pages, std::size_t bytes) noexcept;
+
 /// How many mappings the process may have: vm.max_map_count, read once.
 std::size_t mappings_max() noexcept;
 

@@ -4,7 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 
 #include "weft/base/atomic.hpp"
@@ -101,6 +103,21 @@ result<void> guard_pages(void* pages, std::size_t bytes, guard_kind kind) noexce
 void forget_reserved_pages(void* pages, std::size_t bytes) noexcept {
   static_cast<void>(is_refused(stack_pages_call::forget));
   forget_pages(pages, bytes);
+}
+
+std::size_t touched_bytes(const void* pages, std::size_t bytes) noexcept {
+  constexpr std::size_t pages_at_once = 4096;
+  const std::size_t page = page_size();
+  auto* const first = static_cast<std::byte*>(const_cast<void*>(pages));
+  unsigned char there[pages_at_once];  // in turn: a byte for each page
+  for (std::size_t at = 0; at < bytes; at += pages_at_once * page) {
+    const std::size_t n = std::min(pages_at_once, (bytes - at + page - 1) / page);
+    if (::mincore(first + at, n * page, there) != 0) return 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if ((there[i] & 1) != 0) return bytes - at - i * page;
+    }
+  }
+  return 0;
 }
 
 std::size_t mappings_max() noexcept {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <type_traits>
@@ -118,6 +119,11 @@ namespace this_task {
 
 /// True on a fiber's own stack, where await() works. False in a coroutine that a fiber awaits.
 WEFT_NOINLINE bool in_fiber() noexcept;
+
+/// Bytes of the calling fiber's stack that have been in use, in whole pages, to choose spawn_options::stack by: call it
+/// where a test has been through the deepest. What an earlier fiber used of the same stack counts, too, as stacks are
+/// pooled. 0: this is no fiber. Cost: a system call.
+WEFT_NOINLINE std::size_t stack_high_watermark() noexcept;
 
 }  // namespace this_task
 }  // namespace weft

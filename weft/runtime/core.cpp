@@ -7,10 +7,12 @@
 #include "weft/base/assert.hpp"
 #include "weft/base/chrono.hpp"
 #include "weft/base/setting.hpp"
+#include "weft/fiber/preempt.hpp"
 #include "weft/os/affinity.hpp"
 #include "weft/os/clock.hpp"
 #include "weft/os/membarrier.hpp"
 #include "weft/os/thread.hpp"
+#include "weft/runtime/fiber_stacks.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/task/current.hpp"
 #include "weft/task/panic.hpp"
@@ -481,6 +483,12 @@ metrics_snapshot runtime_core::metrics() const {
   m.injected = injections_.load(order::relaxed);
   handoff_.tell(m);
   if (monitor_) m.monitor_looks = monitor_->looks();
+  const stack_figures stacks = fiber_stacks::figures();
+  m.fibers = stacks.taken;
+  m.fiber_stacks_free = stacks.warm;
+  m.fiber_stacks_reserved_bytes = stacks.reserved_bytes;
+  m.fiber_stack_high_watermark_bytes = stacks.deepest_bytes;
+  m.preemptions = preempt_statistics().calls_pushed;
   m.blocking_threads = blocking_.threads();
   m.blocking_waiting = blocking_.waiting();
   return m;

@@ -3,6 +3,7 @@
 //   Pools are never destroyed: fibers, and the handler of SIGSEGV, may outlive every runtime.
 #include "weft/runtime/fiber_stacks.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <new>
 
@@ -83,6 +84,10 @@ void fiber_stacks::give(stack free) noexcept {
   if (!has_free.load(order::relaxed)) has_free.store(true, order::relaxed);
 }
 
+void fiber_stacks::note_depth(const stack& taken) noexcept {
+  pools[index_of(taken.bytes())].load(order::acquire)->note_depth(taken);  // P1
+}
+
 std::optional<stack> fiber_stacks::find_guard(const void* address) noexcept {
   for (const auto& each : pools) {
     const stack_pool* const there = each.load(order::acquire);  // P1
@@ -123,6 +128,23 @@ void fiber_stacks::trim(std::int64_t now_ns) noexcept {
 stack_figures fiber_stacks::figures(std::size_t bytes) noexcept {
   const stack_pool* const there = pools[index_of(bytes)].load(order::acquire);  // P1
   return there != nullptr ? there->figures() : stack_figures{};
+}
+
+stack_figures fiber_stacks::figures() noexcept {
+  stack_figures sum{};
+  for (const auto& each : pools) {
+    const stack_pool* const there = each.load(order::acquire);  // P1
+    if (there == nullptr) continue;
+    const stack_figures f = there->figures();
+    sum.taken += f.taken;
+    sum.warm += f.warm;
+    sum.cooling += f.cooling;
+    sum.cold += f.cold;
+    sum.refused += f.refused;
+    sum.reserved_bytes += f.reserved_bytes;
+    sum.deepest_bytes = std::max(sum.deepest_bytes, f.deepest_bytes);
+  }
+  return sum;
 }
 
 }  // namespace weft::detail

@@ -24,6 +24,8 @@ class fiber_stacks {
 
   [[nodiscard]] static result<stack> take(std::size_t bytes) noexcept;
   static void give(stack free) noexcept;
+  /// Looks how deep a stack has been that is to be given.
+  static void note_depth(const stack& taken) noexcept;
   /// For a handler of SIGSEGV: the stack whose guard `address` is in.
   static std::optional<stack> find_guard(const void* address) noexcept;
 
@@ -34,6 +36,8 @@ class fiber_stacks {
 
   /// Of the pool for stacks of that size.
   static stack_figures figures(std::size_t bytes) noexcept;
+  /// Of all pools.
+  static stack_figures figures() noexcept;
 };
 
 }  // namespace weft::detail

@@ -34,7 +34,15 @@ struct metrics_snapshot {
   std::uint64_t longest_hold_ns = 0;   // of a job that lost its worker, and has given way since
   std::uint64_t monitor_looks = 0;     // stands still while all workers rest
   unsigned lost_threads = 0;           // that go on without a processor, now
-  unsigned spare_threads = 0;     // beside the workers, now: those that are lost among them or not
+  unsigned spare_threads = 0;  // beside the workers, now: those that are lost among them or not
+  // Of fibers: of the process, whose stacks all runtimes share.
+  std::uint64_t fibers = 0;                       // now: they have a stack
+  std::uint64_t fiber_stacks_free = 0;            // now, those of them that keep their memory
+  std::uint64_t fiber_stacks_reserved_bytes = 0;  // address space, now
+  // The most that one was found to have used, in whole pages. Looked at are the first fiber that ends on a thread,
+  // each 1024th after it, and all stacks whose memory an idle worker gives back.
+  std::uint64_t fiber_stack_high_watermark_bytes = 0;
+  std::uint64_t preemptions = 0;  // fibers that a signal made give way, see preemptible()
   unsigned blocking_threads = 0;  // of spawn_blocking, now
   std::uint64_t blocking_waiting = 0;
 };
