@@ -116,18 +116,23 @@ WEFT_NOINLINE bool backtrace_await::await_ready() {
   return true;
 }
 
-backtrace backtrace_from(promise_base& innermost, promise_base* ended) {
+backtrace backtrace_from(promise_base& innermost) {
   backtrace found;
   backtrace_maker maker(found);
-  if (ended != nullptr) maker.coroutine(ended->handle().address());
   await_chain::walk(innermost, maker);
   maker.finish();
   return found;
 }
 
-void backtrace_await::look_from(promise_base& innermost) {
-  found_ = backtrace_from(innermost, nullptr);
+backtrace backtrace_from_ended(promise_base& ended, const job& running) {
+  backtrace found;
+  backtrace_maker maker(found);
+  await_chain::walk_from_ended(ended, running, maker);
+  maker.finish();
+  return found;
 }
+
+void backtrace_await::look_from(promise_base& innermost) { found_ = backtrace_from(innermost); }
 
 }  // namespace detail
 }  // namespace weft

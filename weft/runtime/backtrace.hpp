@@ -64,9 +64,10 @@ std::string to_string(const backtrace& b);
 
 namespace detail {
 
-/// That of the coroutine whose promise it is; before it comes `ended`, one that it has awaited and that is at its
-/// end. Throws std::bad_alloc. Threads: the one that runs its job.
-backtrace backtrace_from(promise_base& innermost, promise_base* ended);
+/// That of the coroutine whose promise it is. Throws std::bad_alloc. Threads: the one that runs its job.
+backtrace backtrace_from(promise_base& innermost);
+/// That of a task which has its result, at the end of which `running` is.
+backtrace backtrace_from_ended(promise_base& ended, const job& running);
 
 class [[nodiscard("co_await it")]] backtrace_await {
  public:

@@ -93,15 +93,21 @@ void handoff::came_back(worker& lost, std::int64_t held_ns, const lost_job* what
   add(lost);
 }
 
-/// Once for each place that starts such jobs, and each name that they are given.
+/// Once for each kind of job, coroutine that held the worker, and name.
 void handoff::report(std::int64_t held_ns, const lost_job& what, const backtrace& at) noexcept {
+  const void* const where_it_is = at.empty() ? nullptr : at[0].address;
   {
     const std::lock_guard guard(mutex_);
     for (std::size_t i = 0; i < told_count_; ++i) {
-      if (told_[i].kind == what.kind && std::strcmp(told_[i].name, what.name) == 0) return;
+      const lost_job& told = told_[i];
+      if (told.kind == what.kind && told.at == where_it_is &&
+          std::strcmp(told.name, what.name) == 0) {
+        return;
+      }
     }
     if (told_count_ == sites_max) return;
-    told_[told_count_++] = what;
+    told_[told_count_] = what;
+    told_[told_count_++].at = where_it_is;
   }
   char whose[lost_job::name_bytes_max + 40] = "a job that has gone on to wait";
   if (what.kind != nullptr) {

@@ -34,7 +34,8 @@ class worker;
 /// A job that lost its worker, by what is safe to keep of it.
 struct lost_job {
   static constexpr std::size_t name_bytes_max = 48;
-  const void* kind = nullptr;  // of one place in the program; nullptr: nothing is known of the job
+  const void* kind = nullptr;  // of one type of callable; nullptr: nothing is known of the job
+  const void* at = nullptr;    // the innermost coroutine's code; nullptr: not known
   std::uint64_t id = 0;
   char name[name_bytes_max] = "";
   void note(const job& running) noexcept;

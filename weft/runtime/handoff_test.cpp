@@ -27,8 +27,11 @@
 #include "weft/runtime/worker.hpp"
 #include "weft/runtime/yield_if_due.hpp"
 #include "weft/sync/event.hpp"
+#include "weft/together/catch_stop.hpp"
 #include "weft/together/fork_join.hpp"
+#include "weft/together/shield.hpp"
 #include "weft/together/timeout.hpp"
+#include "weft/together/when_all.hpp"
 
 namespace weft {
 namespace {
@@ -577,6 +580,31 @@ TEST(handoff_report, names_the_job_once) {
   EXPECT_EQ(said.find("'parse'", at + 1), std::string::npos) << said;
 }
 
+task<> holds_its_worker_here() {
+  spin_until_it_is_worth_a_report();
+  co_return;
+}
+task<> holds_its_worker_there() {
+  spin_until_it_is_worth_a_report();
+  co_return;
+}
+TEST(handoff_report, two_functions_of_one_type_are_two_places) {
+  ::testing::internal::CaptureStderr();
+  {
+    runtime rt({.workers = 1});
+    for (int i = 0; i < 2; ++i) {
+      rt.block_on(rt.spawn(holds_its_worker_here));
+      rt.block_on(rt.spawn(holds_its_worker_there));
+    }
+  }
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  for (const char* const name : {"holds_its_worker_here", "holds_its_worker_there"}) {
+    const auto at = said.find(name);
+    ASSERT_NE(at, std::string::npos) << said;
+    EXPECT_EQ(said.find(name, at + 1), std::string::npos) << said;
+  }
+}
+
 // Where a task has its result, once it has ended, there was its job before.
 task<bool> nested_that_holds_its_worker() { co_return spin_until_it_is_worth_a_report(); }
 task<std::uintptr_t> nested_that_holds_its_worker_and_gives_a_word() {
@@ -598,12 +626,47 @@ task<bool> awaits_one_that_holds_its_worker_for_nothing() {
   co_await nested_that_holds_its_worker_and_gives_nothing();
   co_return owns_processor();
 }
+// What the task returns to is no coroutine, but the front of a boundary.
+task<bool> awaits_one_that_holds_its_worker_in_a_catch_stop() {
+  const auto lost = co_await catch_stop(nested_that_holds_its_worker());
+  co_return (lost && *lost && owns_processor());
+}
+task<bool> awaits_one_that_holds_its_worker_in_a_timeout() {
+  const auto lost = co_await timeout(limit, nested_that_holds_its_worker());
+  co_return (lost && *lost && owns_processor());
+}
+task<bool> awaits_one_that_holds_its_worker_beside_another() {
+  const auto [lost, none] = co_await when_all(nested_that_holds_its_worker(), yield_now());
+  co_return (lost && owns_processor());
+}
+task<bool> awaits_one_that_holds_its_worker_under_a_shield() {
+  const bool lost = co_await shield(nested_that_holds_its_worker());
+  co_return (lost && owns_processor());
+}
 
 class handoff_reports : public ::testing::TestWithParam<task<bool> (*)()> {};
 INSTANTIATE_TEST_SUITE_P(of, handoff_reports,
                          ::testing::Values(&awaits_one_that_holds_its_worker,
                                            &awaits_one_that_holds_its_worker_for_a_word,
-                                           &awaits_one_that_holds_its_worker_for_nothing));
+                                           &awaits_one_that_holds_its_worker_for_nothing,
+                                           &awaits_one_that_holds_its_worker_in_a_catch_stop,
+                                           &awaits_one_that_holds_its_worker_in_a_timeout,
+                                           &awaits_one_that_holds_its_worker_beside_another,
+                                           &awaits_one_that_holds_its_worker_under_a_shield));
+
+TEST(handoff_report, says_that_it_was_a_fiber_and_what_it_awaited) {
+  ::testing::internal::CaptureStderr();
+  {
+    runtime rt({.workers = 1});
+    EXPECT_TRUE(rt.block_on(rt.go(spawn_options{.name = "fiber"}, [] {
+      return await(nested_that_holds_its_worker());
+    })));
+  }
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  const auto inner = said.find("nested_that_holds_its_worker");
+  ASSERT_NE(inner, std::string::npos) << said;
+  EXPECT_NE(said.find("'fiber'", inner), std::string::npos) << said;
+}
 
 TEST_P(handoff_reports, say_who_awaits_the_task_that_held_the_worker) {
   ::testing::internal::CaptureStderr();

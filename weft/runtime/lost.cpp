@@ -117,7 +117,8 @@ void worker::note_loss(const job* running, promise_base* at) noexcept {
   if (!core_.handoff_.is_worth_a_report(os::monotonic_ns() - held_since_ns_.load(order::relaxed)))
     return;
   try {
-    lost_at_ = backtrace_from(*at, this_thread_state().ended_on_lost);
+    promise_base* const ended = this_thread_state().ended_on_lost;  // its parent is `at`
+    lost_at_ = ended != nullptr ? backtrace_from_ended(*ended, *running) : backtrace_from(*at);
   } catch (const std::bad_alloc&) {  // it is told without
   }
 }

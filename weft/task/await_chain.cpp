@@ -29,6 +29,18 @@ void await_chain::walk(promise_base& innermost, listener& to) {
   }
 }
 
+void await_chain::walk_from_ended(promise_base& ended, const job& running, listener& to) {
+  to.coroutine(ended.handle().address());
+  if ((ended.above_ & promise_base::under_edge) == 0) return walk(*ended.parent(), to);
+  const bool inner_edge =
+      (ended.above_ & promise_base::under_inner_edge) == promise_base::under_inner_edge;
+  promise_base* const outer =
+      inner_edge ? static_cast<inner_boundary&>(ended.edge()).outer() : nullptr;
+  if (outer == nullptr) return walk_from(running, to);
+  if (outer->owner() != &running) to.end_of(running);
+  walk(*outer, to);
+}
+
 void await_chain::walk_from(const job& running, listener& to) {
   to.end_of(running);
   if (running.kind().awaited_by == nullptr) return;

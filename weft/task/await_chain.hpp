@@ -30,6 +30,9 @@ class await_chain {
   };
 
   static void walk(promise_base& innermost, listener& to);
+  /// The same from a task that has its result, and so knows its owner no more: it ran in `running`. Its parent may
+  /// be the front of a boundary, which is no promise at all.
+  static void walk_from_ended(promise_base& ended, const job& running, listener& to);
   /// The same for what is no coroutine: `running` and the jobs that await it.
   static void walk_from(const job& running, listener& to);
 };
