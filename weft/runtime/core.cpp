@@ -282,7 +282,9 @@ void runtime_core::wake_worker(unsigned index) noexcept {
 
 bool runtime_core::any_work() const noexcept {
   if (per_core_) return false;  // what there is belongs to somebody
-  if (!injected_[static_cast<unsigned>(priority::normal)].empty()) return true;
+  if (!injected_[static_cast<unsigned>(priority::normal)].empty() || !beginners_.empty()) {
+    return true;
+  }
   for (const auto& p : processors_) {
     if (!p->ready.empty_hint() || !p->branches.empty_hint()) return true;
   }

@@ -121,6 +121,9 @@ class runtime_core final : public scheduler {
   std::string_view driver_reason_;
   std::vector<std::unique_ptr<processor>> processors_;
   injector<job> injected_[priority_count];
+  // Of normal priority: those that never ran and stood behind one that held its worker. They are begun one by one,
+  // each by a worker that has nothing else, or when it is time (worker::put_beginners_behind).
+  injector<job> beginners_;
   // Set before the first job that is not of normal priority is queued, and for ever: until then thieves
   // need not look at two thirds of the queues. The fences of idle.hpp order it as they do the queues.
   atomic<bool> prioritised_{false};

@@ -35,7 +35,8 @@ namespace {
 // Of the system's time, for a spare thread and an owner that was one: beside threads that compute it is let in
 // at once. They have the usual ones: who holds a worker for long is in no hurry.
 constexpr std::int64_t short_slice_ns = 200'000;
-constexpr unsigned beginners_one_by_one = 8;
+constexpr unsigned injected_looked_at_max =
+    64;  // by who is given a processor; there may be a million
 
 }  // namespace
 
@@ -70,7 +71,7 @@ void worker::adopt(processor& given) noexcept {
   high_in_a_row_ = background_in_a_row_ = lifo_in_a_row_ = 0;
   siblings_first_ = 0;
   has_others_ = true;  // I5: it may be
-  branch_next_ = false;
+  branch_next_ = beginner_next_ = false;
   last_look_ns_ = 0;
   io_of_last_look_ = 0;
   searching_ = false;
@@ -82,31 +83,38 @@ void worker::adopt(processor& given) noexcept {
   put_beginners_behind();
 }
 
-/// Of the jobs that have waited here for the one that held its worker, those that never ran go to the injector,
-/// and are taken from there one by one for a while: they may be like that one, and stand one behind the other.
-/// Those that were woken ran before, and came back; and whom timers and I/O wake now.
+/// Those that wait here, or in the injector, and never ran may be like the one that held its worker, and stand one behind
+/// the other: they get a line of their own, and are begun one by one. Those that were woken ran before, and came
+/// back; and whom timers and I/O wake now: they have their turn before.
 void worker::put_beginners_behind() noexcept {
   processor& p = *processor_;
+  injector<job>& beginners = core_.beginners_;
+  const bool were_none = beginners.empty();
   job* first = nullptr;
   job* last = nullptr;
   unsigned count = 0;
+  const auto is_beginner = [&](job& j) {
+    if (j.waiting_in() != nullptr) return false;
+    j.next = nullptr;
+    (last != nullptr ? last->next : first) = &j;
+    last = &j;
+    ++count;
+    return true;
+  };
   for (unsigned left = p.ready.len_hint(); left != 0; --left) {
     job* const j = p.ready.pop();
     if (j == nullptr) break;  // a thief's
-    if (j->waiting_in() != nullptr) {
-      push_behind(*j, priority::normal);
-      continue;
-    }
-    j->next = nullptr;
-    (last != nullptr ? last->next : first) = j;
-    last = j;
-    ++count;
+    if (!is_beginner(*j)) push_behind(*j, priority::normal);
   }
-  if (count == 0 && core_.injected(priority::normal).empty()) return;
-  one_by_one_ = beginners_one_by_one;
-  until_injector_ = injector_every_turns;
+  injector<job>& injected = core_.injected(priority::normal);
+  for (job* rest = injected.pop_batch(injected_looked_at_max).first; rest != nullptr;) {
+    job* const after = rest->next;
+    if (!is_beginner(*rest)) injected.push(rest);
+    rest = after;
+  }
   if (count == 0) return;
-  core_.injected(priority::normal).push_batch(first, last, count);
+  if (were_none) p.beginner_ns = os::monotonic_ns();
+  beginners.push_batch(first, last, count);
   core_.wake_one(idle::pusher::worker);  // who looked meanwhile found neither here
 }
 

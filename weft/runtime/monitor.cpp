@@ -181,7 +181,7 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
     return threads.add(*spare);
   }
   s.others_waited = !p.ready.empty_hint() || !p.high.empty_hint() || !p.arrivals.empty() ||
-                    !core_.injected(priority::normal).empty();
+                    !core_.injected(priority::normal).empty() || !core_.beginners_.empty();
   threads.give(*spare, p);
   if (s.others_waited) {
     look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));

@@ -8,7 +8,8 @@
 //            worker is up; not at all while they rest. Nothing on the way from one job to the next
 //   Promise  what is ready behind a job that computes waits for it no longer than that time and a
 //            period, behind one that blocks no longer than three periods. What never ran, behind
-//            several that compute: an eighth of that time for each further one
+//            several that compute: an eighth of that time for each further one, or twice that time where
+//            those that come back leave it none
 //   Protocol docs/internals/handoff.md; the claim is in task/pin.hpp, the sleep in watch_rest.hpp
 #pragma once
 

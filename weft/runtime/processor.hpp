@@ -73,6 +73,7 @@ class processor {
   rng random;
   std::unique_ptr<io::driver> io;
   processor_figures figures;
+  std::int64_t beginner_ns = 0;  // when one of core's beginners_ was begun here; its owner
 };
 
 }  // namespace weft::detail

@@ -39,9 +39,11 @@
 namespace weft::detail {
 namespace {
 
+constexpr unsigned injector_every_turns = 61;  // prime, so that it meets no pattern of the load
 constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns; arrivals are taken as well
-constexpr unsigned high_in_a_row_max = 15;     // then one turn is the others'
-constexpr unsigned background_every_clocks = 8;  // 64 turns
+constexpr std::int64_t beginners_wait_slices = 2;  // of preempt_after: see on_clock()
+constexpr unsigned high_in_a_row_max = 15;         // then one turn is the others'
+constexpr unsigned background_every_clocks = 8;    // 64 turns
 // Of background jobs in a row, before a look whether others have something better to do: it touches
 // two cache lines of each worker.
 constexpr unsigned background_in_a_row_max = 8;
@@ -188,6 +190,13 @@ WEFT_ALWAYS_INLINE job* worker::due() noexcept {
 WEFT_ALWAYS_INLINE job* worker::on_clock() noexcept {
   if (core_.env_.now_ns() - last_look_ns_ >= look_every_ns) look_around();
   if (WEFT_UNLIKELY(!processor_->arrivals.empty())) take_arrivals();
+  if (WEFT_UNLIKELY(!core_.beginners_.empty())) {
+    // Worker after worker may be lost by those that come back, and none get as far as to begin new ones.
+    const std::int64_t wait_ns = beginners_wait_slices * core_.monitor_->slice_ns();
+    if (last_look_ns_ - processor_->beginner_ns >= wait_ns) {
+      if (job* const j = take_beginner()) return j;
+    }
+  }
   if (WEFT_UNLIKELY(--until_background_ == 0)) {
     until_background_ = background_every_clocks;
     if (job* const j = take_background()) {
@@ -243,6 +252,9 @@ WEFT_NOINLINE job* worker::the_rest() noexcept {
   }
   if (fork_branch* const b = p.branches.pop()) return &b->make_job_of_taken(core_);
   if (job* const j = from_injector(injected_at_once_max)) return j;
+  if (WEFT_UNLIKELY(!core_.beginners_.empty())) {
+    if (job* const j = take_beginner()) return j;
+  }
   return beside_the_usual();
 }
 
@@ -327,6 +339,9 @@ WEFT_NOINLINE job* worker::waiting_longest() noexcept {
   const bool many = processor_->ready.empty_hint() || core_.participants_.sitting() != 0;
   const unsigned fit = std::min(room_for_ready() + 1, injected_at_once_max);  // one is not queued
   const unsigned most = many ? fit : std::min(1 + io_of_last_look_, fit);
+  if (std::exchange(beginner_next_, !beginner_next_) && WEFT_UNLIKELY(!core_.beginners_.empty())) {
+    if (job* const j = take_beginner()) return j;
+  }
   if (!std::exchange(branch_next_, false)) {
     if (job* const j = from_injector(most)) {
       if (!processor_->branches.empty_hint()) {  // it has the next turn
@@ -349,10 +364,6 @@ WEFT_ALWAYS_INLINE job* worker::from_injector(unsigned most, priority of) noexce
 /// The oldest; more of them go to the run queue of their priority.
 WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
   injector<job>& injected = core_.injected(of);
-  if (WEFT_UNLIKELY(one_by_one_ != 0)) {
-    --one_by_one_;
-    most = 1;
-  }
   // A fair share at once: the lock is taken once, and the rest stays for the others.
   const std::size_t share = injected.len_hint() / core_.participants_.active() + 1;
   const auto taken = injected.pop_batch(share < most ? static_cast<unsigned>(share) : most);
@@ -365,6 +376,13 @@ WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
   if (of == priority::high && taken.count > 1) note_others();
   if (taken.count > 1) core_.wake_one(idle::pusher::worker);
   return taken.first;
+}
+
+/// Alone: it may hold its worker, and the next one as well.
+WEFT_NOINLINE job* worker::take_beginner() noexcept {
+  job* const j = core_.beginners_.pop();
+  if (j != nullptr) processor_->beginner_ns = os::monotonic_ns();
+  return j;
 }
 
 job* worker::search() noexcept {
@@ -424,7 +442,8 @@ job* worker::steal_foreground() noexcept {
       return &b->make_job_of_taken(core_);
     }
   }
-  return from_injector(injected_at_once_max);
+  if (job* const j = from_injector(injected_at_once_max)) return j;
+  return core_.beginners_.empty() ? nullptr : take_beginner();
 }
 
 /// A look at the driver, then for a moment at whatever may bring work. Waking a sleeping core costs 8-30 us
@@ -491,7 +510,7 @@ bool worker::begin_next_turn_of(job& running) noexcept {
   if (WEFT_UNLIKELY(!running.is_usual() || core_.is_guest())) return false;
   processor& p = *processor_;
   if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || !p.branches.empty_hint() ||
-      !core_.injected(priority::normal).empty()) {
+      !core_.injected(priority::normal).empty() || !core_.beginners_.empty()) {
     return false;
   }
   --until_special_;

@@ -134,8 +134,6 @@ class worker : private fork_port {
 
  private:
   class driven;
-  static constexpr unsigned injector_every_turns =
-      61;  // prime, so that it meets no pattern of the load
   static constexpr std::uint64_t no_turn = ~std::uint64_t{0};
   static void thread_main(void* self);
   class at_rest;
@@ -173,6 +171,7 @@ class worker : private fork_port {
   job* waiting_longest() noexcept;
   job* from_injector(unsigned most, priority of = priority::normal) noexcept;
   job* take_injected(unsigned most, priority of) noexcept;
+  job* take_beginner() noexcept;
   job* search() noexcept;
   job* steal() noexcept;
   job* steal_from(priority of) noexcept;
@@ -226,9 +225,8 @@ class worker : private fork_port {
               // next turn is a special one. May be true for nothing, never the reverse
   bool pinned_next_[priority_count] = {};  // before those that may run anywhere
   bool background_from_outside_next_ = false;
-  unsigned one_by_one_ =
-      0;  // times that one job is taken from the injector and no more: see adopt()
-  bool branch_next_ = false;  // the injector had its turn, and the oldest branch waits for it
+  bool beginner_next_ = false;  // the injector had its turn, and one that never ran has the next
+  bool branch_next_ = false;    // the injector had its turn, and the oldest branch waits for it
   std::int64_t last_look_ns_ = 0;
   std::int64_t last_fired_ns_ =
       INT64_MIN / 2;  // when timers fired, and this thread was awake for them

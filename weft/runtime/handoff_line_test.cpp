@@ -1,0 +1,89 @@
+// Who comes first where many stand behind one that holds its worker: those that were woken, by whomever, before those
+// that never ran; and those all the same, whatever comes back meanwhile.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "weft/runtime/blocking.hpp"
+#include "weft/runtime/runtime.hpp"
+#include "weft/runtime/time.hpp"
+
+namespace weft {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int many = 12;
+using flag = std::atomic<bool>;
+
+/// Computes until somebody says so. False: nobody did.
+bool spin_until(const flag& said) {
+  const auto end = std::chrono::steady_clock::now() + 20s;
+  while (!said.load()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+  }
+  return true;
+}
+
+/// Result: how many had begun when the one that waits for another thread went on.
+task<int> woken_from_outside_behind_many() {
+  flag said{false};
+  std::atomic<int> begun{0};
+  int begun_before = 0;
+  auto waits = spawn([&]() -> task<> {
+    auto other = spawn_blocking([&] {
+      while (begun < 2) std::this_thread::yield();  // the others are in line
+    });
+    co_await other;
+    begun_before = begun;
+    said = true;
+  });
+  co_await yield_now();  // it waits
+  std::vector<join_handle<bool>> stuck;
+  for (int i = 0; i < many; ++i) {
+    stuck.push_back(spawn([&] {
+      ++begun;
+      return spin_until(said);
+    }));
+  }
+  bool all = true;
+  for (auto& s : stuck) {
+    const bool rescued = co_await s;
+    all = all && rescued;
+  }
+  co_await waits;
+  co_return all ? begun_before : many;
+}
+
+TEST(handoff_line, whom_another_thread_wakes_does_not_wait_for_many_that_compute) {
+  runtime rt({.workers = 1, .report_stuck = false});
+  // Two, and on a crowded machine some more before that thread has had its turn.
+  EXPECT_LE(rt.block_on(woken_from_outside_behind_many()), many / 2);
+}
+
+task<> loses_its_worker_again_and_again(const flag* over) {
+  while (!*over) {
+    std::this_thread::sleep_for(8ms);  // blocked for so long that the worker is taken
+    co_await sleep_for(1ms);
+  }
+}
+
+TEST(handoff_line, one_that_never_ran_is_begun_though_worker_after_worker_is_lost) {
+  runtime rt({.workers = 1, .report_stuck = false});
+  flag over{false}, said{false};
+  std::vector<join_handle<>> others;
+  for (int i = 0; i < many; ++i)
+    others.push_back(rt.spawn(loses_its_worker_again_and_again, &over));
+  while (rt.metrics().handoffs < many) std::this_thread::yield();
+  auto never_ran = rt.spawn([](flag* f) { *f = true; }, &said);
+  EXPECT_TRUE(spin_until(said)) << "others came back before it again and again";
+  over = true;
+  rt.block_on(never_ran);
+  for (auto& each : others) rt.block_on(each);
+}
+
+}  // namespace
+}  // namespace weft
