@@ -74,6 +74,7 @@ namespace weft::io {
 namespace {
 
 // user_data: the address of an operation, or one of these, which are odd.
+constexpr std::uint64_t tag_bell_first = 1;
 constexpr std::uint64_t tag_bell_step = 8;  // bell_tag_, from each of its polls to the next one
 constexpr std::uint64_t tag_probe = 3;
 constexpr std::uint64_t tag_probe_futex = 5;
@@ -392,7 +393,11 @@ void uring_driver::reap() noexcept {
   if (ended_ >= most_) return;
   ring_.reap([this](std::uint64_t tag, int res, unsigned flags) {
     if ((tag & 1) != 0) {
-      if (tag == bell_tag_) rang(res, flags);  // else of one that is to go, or has been told to
+      if (tag == bell_tag_) {
+        rang(res, flags);
+      } else if (tag % tag_bell_step == tag_bell_first && (flags & IORING_CQE_F_MORE) != 0) {
+        bell_of_other_ = tag;  // it rang while it was told to go, which it did not hear (EALREADY)
+      }
     } else if ((tag & of_cancel) != 0) {
       cancel_answered(*reinterpret_cast<io_operation*>(tag & ~of_cancel), res);
     } else {
