@@ -75,7 +75,8 @@ class thread_clock {
 
 /// How long a thread of this process may compute before others have their turn; who has less of it is let in
 /// sooner when it wakes. 0: the system's own idea. Linux has it from 6.12 on, for all users; elsewhere, and
-/// where it is refused, nothing changes. Cost: two system calls.
+/// where it is refused, nothing changes. Threads and processes that it starts from then on begin with the system's
+/// (and, if its nice value is below 0, with 0). Cost: two system calls.
 void set_time_slice(std::uint64_t thread, std::int64_t ns) noexcept;
 /// What it is now. 0: the system does not tell.
 std::int64_t time_slice(std::uint64_t thread) noexcept;

@@ -64,6 +64,7 @@ struct scheduling_attributes {
   std::uint32_t util_min, util_max;
 };
 constexpr std::uint32_t policy_other = 0;
+constexpr std::uint64_t reset_on_fork = 1;  // SCHED_FLAG_RESET_ON_FORK
 
 /// Result: they are known, and are of a thread that takes its turns as most do.
 bool ask(std::uint64_t thread, scheduling_attributes& now) noexcept {
@@ -81,7 +82,10 @@ void set_time_slice(std::uint64_t thread, std::int64_t ns) noexcept {
   if (!ask(thread, now)) return;  // all is set together: what is not to change has to be known
   const int errno_before = errno;
   now.size = sizeof now;
-  now.flags &= 1;  // that children begin anew; the others speak of what is to be set
+  now.flags &= reset_on_fork;  // the others speak of what is to be set
+  // What such a thread starts, threads and programs, is not to have it. (It cannot be taken back without privilege,
+  // and need not be: of the usual values it changes nothing.)
+  if (ns != 0) now.flags |= reset_on_fork;
   now.runtime = static_cast<std::uint64_t>(ns);
   static_cast<void>(::syscall(SYS_sched_setattr, static_cast<pid_t>(thread), &now, 0u));
   errno = errno_before;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -69,6 +71,20 @@ TEST(os_thread, time_slice_is_set_and_given_back) {
   if (before == 0 || changed == before) GTEST_SKIP() << "this system has no time slices to set";
   EXPECT_EQ(changed, 20'000'000);
   EXPECT_EQ(os::time_slice(me), before);
+}
+
+TEST(os_thread, what_a_thread_starts_has_the_usual_time_slice) {
+  const std::uint64_t me = os::current_thread_id();
+  const std::int64_t before = os::time_slice(me);
+  std::int64_t changed = 0, inherited = 0;
+  std::thread([&] {
+    os::set_time_slice(os::current_thread_id(), 200'000);
+    changed = os::time_slice(os::current_thread_id());
+    std::thread([&] { inherited = os::time_slice(os::current_thread_id()); }).join();
+  }).join();
+  if (before == 0 || changed == before) GTEST_SKIP() << "this system has no time slices to set";
+  EXPECT_EQ(changed, 200'000);
+  EXPECT_EQ(inherited, before);
 }
 
 TEST(os_futex, other_value_returns_at_once) {
