@@ -2,15 +2,18 @@
 // to the system when it is over. A program of its own: it looks at the process's memory.
 //
 //   burst [N_MAX]    up to so many tasks at once; without it as many as memory allows, 10^7 at most
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <vector>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "weft/base/config.hpp"
 #include "weft/weft.hpp"
@@ -26,8 +29,8 @@ constexpr double cost_ratio_max = 3;
 constexpr double kept_mib_max = 4;                        // over what there was before the bursts
 constexpr auto trim_wait_max = std::chrono::seconds(20);  // of an otherwise idle runtime
 constexpr auto trim_look_every = std::chrono::milliseconds(5);
-constexpr int mapped_from = 128 << 10;  // bytes; the C library's own first value
-constexpr double bytes_a_task = 400;    // with its handle; an upper bound, to know what fits
+[[maybe_unused]] constexpr int mapped_from = 128 << 10;  // bytes; the C library's own first value
+constexpr double bytes_a_task = 400;  // with its handle; an upper bound, to know what fits
 #ifdef NDEBUG
 constexpr bool is_release = true;
 #else
@@ -127,7 +130,9 @@ weft::task<bool> bursts(std::size_t most) {
 int main(int argc, char** argv) {
   // The handles are the test's: the C library gives each large table back at once, instead of keeping up to
   // twice the largest it has seen in the arena of each thread (two of 8 MiB where the worker was handed on).
+#ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, mapped_from);
+#endif
   if (WEFT_ASAN || WEFT_TSAN) {
     std::puts("burst: skipped: under a sanitizer neither cost nor memory say anything");
     return skipped;
@@ -144,5 +149,13 @@ int main(int argc, char** argv) {
     return skipped;
   }
   weft::runtime rt({.workers = 1});
-  return rt.block_on(rt.spawn(bursts, most)) ? 0 : 1;
+  bool good = rt.block_on(rt.spawn(bursts, most));
+  const char* const wanted = std::getenv("WEFT_HANDOFF");
+  const bool handed_on = rt.metrics().handoffs != 0;
+  if (wanted != nullptr && handed_on != (std::strcmp(wanted, "on") == 0)) {
+    std::printf("FAILED: WEFT_HANDOFF=%s, and the worker was %shanded on\n", wanted,
+                handed_on ? "" : "not ");
+    good = false;
+  }
+  return good ? 0 : 1;
 }

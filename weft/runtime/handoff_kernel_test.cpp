@@ -225,8 +225,11 @@ TEST_P(handoff_kernel, next_owner_is_woken_and_begins_anew) {
     const bool written = co_await writes(&a.second, 1);
     const bool read = co_await reader;
     EXPECT_TRUE(slept && written && read);
-    if (how() == way::cannot_be_woken) EXPECT_EQ(held.state(), 'D');
-    if (how() == way::waits) EXPECT_EQ(held.state(), 'S');
+    if (how() == way::cannot_be_woken) {
+      EXPECT_EQ(held.state(), 'D');
+    } else if (how() == way::waits) {
+      EXPECT_EQ(held.state(), 'S');
+    }
     held.let_go();
     const bool was_let_go = co_await stuck;
     co_return was_let_go ? 0 : 1;
