@@ -334,6 +334,18 @@ count spin_lock(count n) {
   return n;
 }
 
+/// What each call of a scheduler is between: into the runtime, so that the processor stays, and out again.
+count pin(count n) {
+  weft::pin_state state(true), *mine = &state;
+  state.become_owner();
+  for (count i = 0; i < n; i++) {
+    hide(mine);
+    if (mine->pin() != weft::pin_state::pin_result::owned) bench::wrong("it was lost");
+    mine->unpin();
+  }
+  return n;
+}
+
 // -------------------------------------------------------------------------------------------------------
 
 struct path {
@@ -364,6 +376,7 @@ constexpr path paths[] = {
     {"frame", nullptr, frame},
     {"frame_burst", nullptr, frame_burst},
     {"spin_lock", nullptr, spin_lock},
+    {"pin", nullptr, pin},
 };
 
 count run(const path& p, count n) {

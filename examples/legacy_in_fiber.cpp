@@ -1,38 +1,29 @@
-// legacy_in_fiber: code that was written for threads, and calls back, in a fiber. It knows nothing of weft;
-// what waits is the reader that it was given, and while that waits other jobs run.
+// legacy_in_fiber: a C library that blocks, in a fiber: fscanf of libc, which knows nothing of weft. What it reads
+// from is a callback; that one waits as a fiber does, and while it waits other jobs run.
 #include <cstdio>
-#include <functional>
+#include <span>
 #include <string>
 #include <weft/weft.hpp>
 
-namespace legacy {
-
-/// Calls `next` until there is no more, and gives each word to `word`.
-void for_each_word(const std::function<int()>& next, const std::function<void(std::string)>& word) {
-  std::string now;
-  for (int c = next();; c = next()) {
-    if (c > ' ') {
-      now += static_cast<char>(c);
-      continue;
-    }
-    if (!now.empty()) word(now);
-    now.clear();
-    if (c < 0) return;
-  }
-}
-
-}  // namespace legacy
-
 namespace {
 
+// fscanf is C, and was not made for exceptions to pass through: to a stop, which would unwind the stack, the callback
+// answers with an error. The fiber sees it at its next await outside.
+ssize_t read_from_pipe(void* cookie, char* to, std::size_t size) {
+  auto& from = *static_cast<weft::io::pipe_reader*>(cookie);
+  const auto got =
+      weft::await(weft::catch_stop(from.read_some(std::as_writable_bytes(std::span(to, size)))));
+  return got && *got ? static_cast<ssize_t>(**got) : -1;
+}
+
 int count_words(weft::io::pipe_reader& from) {
+  const cookie_io_functions_t calls{read_from_pipe, nullptr, nullptr, nullptr};
+  std::FILE* const file = fopencookie(&from, "r", calls);
+  if (file == nullptr) return -1;
   int words = 0;
-  const auto next = [&from] {
-    std::byte c;
-    const auto n = weft::await(from.read_some({&c, 1}));
-    return n.value_or(0) == 0 ? -1 : std::to_integer<int>(c);
-  };
-  legacy::for_each_word(next, [&](const std::string&) { ++words; });
+  char word[64];
+  while (std::fscanf(file, "%63s", word) == 1) ++words;
+  std::fclose(file);
   return words;
 }
 

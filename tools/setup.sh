@@ -42,7 +42,8 @@ packages_count='valgrind	valgrind	counts the instructions of hot paths, where no
 packages_trace='strace	strace	shows the system calls of hot paths'
 # shellcheck disable=SC2034  # ./test takes it, but for the sanitizers' presets. Not nginx: its package starts a server.
 packages_clients='apache2-utils	ab	a client of the HTTP server
-slowhttptest	slowhttptest	slow clients of the HTTP server'
+slowhttptest	slowhttptest	slow clients of the HTTP server
+wrk	wrk	a load for the HTTP server'
 
 # shellcheck disable=SC2034  # ./test takes it, but for the sanitizers' presets
 packages_debug='gdb	gdb	shows the stacks of fibers'

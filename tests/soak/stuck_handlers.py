@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Handlers that compute for 100 ms and more, at any time several of them, beside others that answer at once: how long do those
+"""Handlers that compute for 300 ms, at any time several of them, beside others that answer at once: how long do those
 wait, and is one of them lost? With hand-offs, and without them (preempt_after = 0).
 
   tests/soak/stuck_handlers.py [--bin FOLDER] [--seconds S] [--busy N] [--compute-ms MS] [--connections N] [--p99-max MS]
@@ -101,7 +101,7 @@ def main():
     p.add_argument("--bin", type=Path, default=BIN)
     p.add_argument("--seconds", type=int, default=10)
     p.add_argument("--busy", type=int, default=max(4, 2 * len(os.sched_getaffinity(0))), help="requests that compute at a time")
-    p.add_argument("--compute-ms", type=int, default=150)
+    p.add_argument("--compute-ms", type=int, default=300)
     p.add_argument("--connections", type=int, default=64, help="of those that are answered at once")
     p.add_argument("--p99-max", type=float, default=15, help="ms, with hand-offs; 0: it is only shown")
     p.add_argument("--no-memory", action="store_true", help="of the other soaks: this one does not look at memory")
