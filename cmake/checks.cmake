@@ -33,7 +33,7 @@ weft_register(check.behaviours
 weft_register(check.behaviours.self_test
               COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_behaviours.py --self-test
               LABEL checks TIMEOUT 60)
-foreach(check cancel_rows models)
+foreach(check cancel_rows fiber_awaits models)
   set(script ${PROJECT_SOURCE_DIR}/tools/check_${check}.py)
   weft_register(check.${check} COMMAND Python3::Interpreter ${script} LABEL checks TIMEOUT 60)
   weft_register(check.${check}.self_test COMMAND Python3::Interpreter ${script} --self-test
