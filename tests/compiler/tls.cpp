@@ -19,6 +19,7 @@ void resume_on_another_thread() {
   auto self = std::exchange(parked, {});
   std::thread([self] {
     local = 77;
+    errno = 77;
     self.resume();
   }).join();
 }
@@ -55,6 +56,53 @@ task<bool> asked_address_changes() {
   co_await park();
   const int* after = address_of_local();
   co_return before != after;
+}
+
+// errno, and who the thread is. Both compared in the coroutine itself, which knows them from before.
+task<bool> errno_is_read() {
+  errno = 1;
+  co_await park();
+  co_return errno == 77;
+}
+
+task<bool> errno_is_written() {
+  errno = 1;
+  co_await park();
+  ::close(-1);  // sets that of the thread, which the coroutine then reads
+  co_return errno == EBADF;
+}
+
+task<bool> thread_id_changes() {
+  const auto before = std::this_thread::get_id();
+  co_await park();
+  co_return before != std::this_thread::get_id();
+}
+
+task<bool> thread_of_the_kernel_changes() {
+  const long before = ::syscall(SYS_gettid);
+  co_await park();
+  co_return before != ::syscall(SYS_gettid);
+}
+
+[[gnu::noinline]] int& errno_of_thread() {
+  asm volatile("");
+  return errno;
+}
+[[gnu::noinline]] std::thread::id id_of_thread() {
+  asm volatile("");
+  return std::this_thread::get_id();
+}
+
+task<bool> asked_errno_is_read() {
+  errno_of_thread() = 1;
+  co_await park();
+  co_return errno_of_thread() == 77;
+}
+
+task<bool> asked_thread_id_changes() {
+  const auto before = id_of_thread();
+  co_await park();
+  co_return before != id_of_thread();
 }
 
 // The await itself starts the thread on which the coroutine goes on.
@@ -117,10 +165,10 @@ void values() {
   expect(seen.before == 1 && seen.after == 77, "a value of the other thread");
 }
 
-void compare_addresses(task<bool> work) {
+void on_two_threads(task<bool> work) {
   work.frame().resume();
   resume_on_another_thread();
-  expect(work.frame().promise().take(), "the address of the other thread");
+  expect(work.frame().promise().take(), "what is the other thread's");
 }
 
 void values_around_hop() {
@@ -147,10 +195,17 @@ std::span<const pattern> thread_locals() {
       {"C1", "thread_local_value_after_a_hop", values},
       {"C1", "thread_local_value_around_the_await", values_around_hop},
       {"C1", "thread_local_worker_pointer", current_worker},
-      {"C1", "thread_local_address_after_a_hop", [] { compare_addresses(address_changes()); },
+      {"C1", "thread_local_address_after_a_hop", [] { on_two_threads(address_changes()); },
        bad_if(clang && optimized)},
       {"C1", "thread_local_address_from_a_function",
-       [] { compare_addresses(asked_address_changes()); }},
+       [] { on_two_threads(asked_address_changes()); }},
+      {"C1", "errno_after_a_hop", [] { on_two_threads(errno_is_read()); }},
+      {"C1", "errno_of_a_call_after_a_hop", [] { on_two_threads(errno_is_written()); }},
+      {"C1", "thread_id_after_a_hop", [] { on_two_threads(thread_id_changes()); },
+       bad_if(clang && optimized)},
+      {"C1", "errno_from_a_function", [] { on_two_threads(asked_errno_is_read()); }},
+      {"C1", "thread_id_from_a_function", [] { on_two_threads(asked_thread_id_changes()); }},
+      {"C1", "thread_id_of_the_kernel", [] { on_two_threads(thread_of_the_kernel_changes()); }},
   };
   return table;
 }

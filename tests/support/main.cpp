@@ -8,6 +8,7 @@
 #include <random>
 #include <string_view>
 
+#include "tests/support/handed_on.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/support/signal_storm.hpp"
 #include "weft/base/census.hpp"
@@ -18,9 +19,10 @@ std::uint64_t the_seed;
 
 /// Most tests share plain variables between the jobs of one worker, which never run at the same time there,
 /// unless one of them holds it for long: on a busy machine anybody may. So no worker is taken from a job but
-/// in the suites that are about that.
+/// in the suites that are about that, or where that is asked for (handed_on.hpp).
 class handoff_listener : public ::testing::EmptyTestEventListener {
   void OnTestSuiteStart(const ::testing::TestSuite& suite) override {
+    if (weft::test_support::is_handed_on()) return;
     const std::string_view name = suite.name();
     for (const std::string_view about : {"handoff", "preemptible_monitor"}) {
       if (name.find(about) != name.npos) {
@@ -76,6 +78,11 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
   ::testing::UnitTest::GetInstance()->listeners().Append(new census_listener);
   ::testing::UnitTest::GetInstance()->listeners().Append(new handoff_listener);
+#if WEFT_CENSUS
+  if (weft::test_support::is_handed_on()) {
+    ::testing::UnitTest::GetInstance()->listeners().Append(new weft::test_support::handed_on);
+  }
+#endif
   const auto storm = weft::test_support::signal_storm::if_asked_for();
   return RUN_ALL_TESTS();
 }

@@ -535,23 +535,6 @@ TEST_P(handoff, no_more_threads_have_a_processor_than_there_are_workers) {
 // --- beside it
 // ------------------------------------------------------------------------------------
 
-TEST(handoff_end, shutdown_waits_for_a_stuck_job) {
-  runtime rt({.workers = 1, .report_stuck = false});
-  flag begun{false}, said{false}, ended{false};
-  auto stuck = rt.spawn(
-      [](flag* b, const flag* s, flag* e) {
-        *b = true;
-        static_cast<void>(spin_until(*s));
-        *e = true;
-      },
-      &begun, &said, &ended);
-  ASSERT_TRUE(spin_until(begun));
-  EXPECT_FALSE(rt.shutdown(30ms).has_value()) << "it ended without the job, which holds a thread";
-  said = true;
-  EXPECT_TRUE(rt.shutdown(limit).has_value());
-  EXPECT_TRUE(ended);
-}
-
 TEST(handoff_end, a_runtime_ends_with_threads_that_are_spare) {
   for (int i = 0; i < 20; ++i) {
     runtime rt({.workers = 2, .preempt_after = 1ms, .report_stuck = false});
@@ -678,6 +661,24 @@ TEST_P(handoff_reports, say_who_awaits_the_task_that_held_the_worker) {
   const auto inner = said.find("nested_that_holds_its_worker");
   ASSERT_NE(inner, std::string::npos) << said;
   EXPECT_NE(said.find("awaits_one_that_holds_its_worker", inner), std::string::npos) << said;
+}
+
+task<> holds_its_worker_to_the_end() {
+  EXPECT_TRUE(spin_until_it_is_worth_a_report());
+  co_return;
+}
+/// Nobody awaits it but the job itself, whose front is no coroutine.
+TEST(handoff_report, names_the_task_that_its_job_ends_with) {
+  ::testing::internal::CaptureStderr();
+  {
+    runtime rt({.workers = 1});
+    auto stuck = rt.spawn(spawn_options{.name = "parse"}, holds_its_worker_to_the_end);
+    rt.block_on(stuck);
+  }
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  const auto at = said.find("'parse' held a worker for ");
+  ASSERT_NE(at, std::string::npos) << said;
+  EXPECT_NE(said.find("holds_its_worker_to_the_end", at), std::string::npos) << said;
 }
 
 TEST(handoff_report, can_be_switched_off) {
