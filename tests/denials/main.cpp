@@ -1,9 +1,12 @@
 // weft_denials: what a container's policy, an old kernel or a limit may take away, each as a row: the
-// scenarios of tests/faults, and the drivers' own tests, run without it, and must come to the same.
+// scenarios of tests/faults, jobs that hold their worker (stuck.hpp), and the drivers' own tests, run
+// without it, and must come to the same.
 //
 //   weft_denials                     all rows, the scenarios only: half a minute
 //   weft_denials --all PROGRAM       with the drivers' tests, too: PROGRAM is weft_io_test. Minutes
-//   weft_denials [--all PROGRAM] --row NAME
+//   weft_denials --handoff PROGRAM   only rows without membarrier, with the tests of handing over, too:
+//                                    PROGRAM is weft_runtime_test
+//   weft_denials [--all PROGRAM] [--handoff PROGRAM] --row NAME
 //   weft_denials --list
 //
 //   A row is right when   what it denies was asked for, and denied (counted, or tried here); the driver that
@@ -28,6 +31,7 @@
 
 #include "intercept.hpp"
 #include "scenarios.hpp"
+#include "stuck.hpp"
 #include "weft/base/config.hpp"
 
 namespace {
@@ -355,12 +359,42 @@ unsigned refused(const rules& all) {
 
 std::string usual_driver;  // where nothing is denied
 
+std::vector<scenario> all_scenarios() {
+  std::vector<scenario> all(scenarios().begin(), scenarios().end());
+  all.push_back(stuck_jobs);
+  return all;
+}
+
+bool is_about_membarrier(const denial& d) {
+  return !d.rules.empty() && d.rules.back().call == SYS_membarrier;
+}
+
+/// Runs `program`'s tests that `filter` names without what the row takes away. Result: how often it was denied.
+unsigned run_tests(const denial& d, const char* program, const char* filter, row_report& report) {
+  rules r = d.rules;
+  const run_report run = run_under(r, seconds_of_tests_max, true, [&] {
+    if (d.set_up != nullptr && !d.set_up()) return not_set_up;
+    ::execl(program, program, filter, "--gtest_brief=1", nullptr);
+    return 1;
+  });
+  if (run.how != ending::exited || run.code != 0)
+    report.wrong(std::string("the tests of ") + program + ":\n" + run.text);
+  if (run.text.find("[  PASSED  ]") == std::string::npos) report.wrong("no test was run");
+  return refused(r);
+}
+
+/// Programs of tests; null: they are left out.
+struct programs {
+  const char* drivers = nullptr;
+  const char* handoff = nullptr;
+};
+
 /// Result: 0 wrong, 1 right, 2 left out.
-int run_row(const denial& d, const world& around, const char* tests) {
+int run_row(const denial& d, const world& around, const programs& tests) {
   row_report report(d);
   unsigned denied = 0, meant = 0, errors = 0, scenarios_run = 0;
   std::string driver, why;
-  for (const scenario& s : scenarios()) {
+  for (const scenario& s : all_scenarios()) {
     if (*d.only != '\0' && std::strcmp(d.only, s.name) != 0) continue;
     const std::string expected = *d.driver != '\0' ? d.driver : usual_driver;
     if (s.guest && expected == "poll") continue;
@@ -381,6 +415,10 @@ int run_row(const denial& d, const world& around, const char* tests) {
     ++scenarios_run;
     denied += refused(r);
     meant += r.empty() ? 0 : r.back().refused;
+    // So processors change hands without it.
+    if (s.run == stuck_jobs.run && is_about_membarrier(d) && r.back().refused == 0) {
+      report.wrong(in + "it was never asked for");
+    }
     errors += run.code == gave_error ? 1 : 0;
     if (run.code == gave_error && d.ends == so::absorbed) report.wrong(in + run.text);
     if (took < std::chrono::milliseconds(d.milliseconds_least)) {
@@ -399,20 +437,16 @@ int run_row(const denial& d, const world& around, const char* tests) {
   if (d.does == fires::certainly && meant == 0) report.wrong("it was never asked for");
   if (d.ends == so::errors && errors != scenarios_run) report.wrong("not all were given an error");
   if (d.ends == so::some_errors && errors == 0) report.wrong("nobody was given an error");
-  if (tests != nullptr && d.tests && report.good()) {
-    rules r = d.rules;
+  if (tests.drivers != nullptr && d.tests && report.good()) {
     const char* const filter =
         d.epoll_is_gone ? "--gtest_filter=*driver_test*:*driver_poll*-*/epoll:*/epoll_beside_a_ring"
                         : "--gtest_filter=*driver_test*:*driver_poll*:*driver_epoll*";
-    const run_report run = run_under(r, seconds_of_tests_max, true, [&] {
-      if (d.set_up != nullptr && !d.set_up()) return not_set_up;
-      ::execl(tests, tests, filter, "--gtest_brief=1", nullptr);
-      return 1;
-    });
-    if (run.how != ending::exited || run.code != 0)
-      report.wrong("the drivers' tests:\n" + run.text);
-    if (run.text.find("[  PASSED  ]") == std::string::npos) report.wrong("no test was run");
-    denied += refused(r);
+    denied += run_tests(d, tests.drivers, filter, report);
+  }
+  if (tests.handoff != nullptr && is_about_membarrier(d) && report.good()) {
+    const unsigned there = run_tests(d, tests.handoff, "--gtest_filter=*handoff*", report);
+    if (there == 0) report.wrong("the tests of handing over never asked for it");
+    denied += there;
   }
   if (report.good()) {
     std::printf("%-26s %6u denied, %u scenarios, %u with errors; %s: %s\n", d.name, denied,
@@ -425,18 +459,20 @@ int run_row(const denial& d, const world& around, const char* tests) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const char* tests = nullptr;
+  programs tests;
   const char* only = nullptr;
   bool list = false;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--all") == 0 && i + 1 < argc) {
-      tests = argv[++i];
+      tests.drivers = argv[++i];
+    } else if (std::strcmp(argv[i], "--handoff") == 0 && i + 1 < argc) {
+      tests.handoff = argv[++i];
     } else if (std::strcmp(argv[i], "--row") == 0 && i + 1 < argc) {
       only = argv[++i];
     } else if (std::strcmp(argv[i], "--list") == 0) {
       list = true;
     } else {
-      std::puts("weft_denials [--all PROGRAM] [--row NAME] | --list");
+      std::puts("weft_denials [--all PROGRAM] [--handoff PROGRAM] [--row NAME] | --list");
       return 2;
     }
   }
@@ -446,16 +482,20 @@ int main(int argc, char** argv) {
     return skipped;
   }
   ::unsetenv("WEFT_DRIVER");  // it is what some rows are about
+  ::unsetenv("WEFT_HANDOFF");
   const world around;
+  const bool without_others = tests.handoff != nullptr && tests.drivers == nullptr;
   unsigned counts[3] = {};
   for (const denial& d : denials()) {
     if (list) std::puts(d.name);
-    const bool wanted = only == nullptr || std::strcmp(only, d.name) == 0;
+    const bool wanted = only != nullptr ? std::strcmp(only, d.name) == 0
+                                        : !without_others || is_about_membarrier(d);
     // The first one tells what is usual here.
     if (list || (!wanted && !usual_driver.empty())) continue;
-    ++counts[run_row(d, around, wanted ? tests : nullptr)];
+    ++counts[run_row(d, around, wanted ? tests : programs{})];
   }
   if (list) return 0;
   std::printf("%u rows are right, %u wrong, %u left out\n", counts[1], counts[0], counts[2]);
-  return counts[0] == 0 && counts[1] > (only != nullptr ? 0u : 17u) ? 0 : 1;
+  const unsigned rows_min = only != nullptr || without_others ? 1 : 18;
+  return counts[0] == 0 && counts[1] >= rows_min ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <thread>
 
 #include "weft/runtime/worker.hpp"
 #include "weft/task/thread_state.hpp"
@@ -31,6 +32,18 @@ namespace weft::test_support {
       if (clock::now() > end) return false;
     }
   }
+}
+
+/// Asks, as seldom as a monitor looks, until it is so. False: it never was.
+template <class Question>
+bool comes_true(Question so) {
+  using clock = std::chrono::steady_clock;
+  const auto end = clock::now() + std::chrono::seconds(20);
+  while (!so()) {
+    if (clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it must not want the CPUs itself
+  }
+  return true;
 }
 
 }  // namespace weft::test_support

@@ -44,8 +44,10 @@ WEFT_MODEL_TEST(pin, a_processor_has_one_owner_at_a_time,
 }
 
 // Where membarrier is refused, the light side has a full fence of its own, and the heavy one too.
-WEFT_MODEL_TEST(pin, holds_without_membarrier, model::reaches("taken", "refused")) {
-  pin_state pin(false);
+WEFT_MODEL_TEST(pin, holds_without_membarrier,
+                model::kills("pin_model.no_fence_of_the_thread", "pin_model.no_fence_of_the_claim"),
+                model::reaches("taken", "refused")) {
+  pin_state pin(model.mutant("pin_model.no_fence_of_the_thread"));
   plain<int> processor(0);
   pin.unpin();
   model.thread("worker", [&] {
@@ -54,7 +56,11 @@ WEFT_MODEL_TEST(pin, holds_without_membarrier, model::reaches("taken", "refused"
     turn(pin, processor, lost);
   });
   model.thread("monitor", [&] {
-    if (pin.try_claim([] { fence(order::seq_cst); }) == pin_state::claim_result::taken) {
+    const bool without = model.mutant("pin_model.no_fence_of_the_claim");
+    const auto claimed = pin.try_claim([&] {
+      if (!without) fence(order::seq_cst);
+    });
+    if (claimed == pin_state::claim_result::taken) {
       processor.set(processor.get() + 10);
       model.outcome("taken");
     } else {
