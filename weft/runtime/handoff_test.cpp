@@ -641,9 +641,8 @@ TEST(handoff_report, says_that_it_was_a_fiber_and_what_it_awaited) {
   ::testing::internal::CaptureStderr();
   {
     runtime rt({.workers = 1});
-    EXPECT_TRUE(rt.block_on(rt.go(spawn_options{.name = "fiber"}, [] {
-      return await(nested_that_holds_its_worker());
-    })));
+    EXPECT_TRUE(rt.block_on(rt.go(spawn_options{.name = "fiber"},
+                                  [] { return await(nested_that_holds_its_worker()); })));
   }
   const std::string said = ::testing::internal::GetCapturedStderr();
   const auto inner = said.find("nested_that_holds_its_worker");

@@ -33,8 +33,11 @@ WEFT_MODEL_TEST(pin, a_processor_has_one_owner_at_a_time,
   });
   model.thread("monitor", [&] {
     const bool without = model.mutant("pin_model.no_heavy_fence");
-    if (pin.try_claim([&] { if (!without) heavy(); }) == pin_state::claim_result::taken) {
-      processor.set(processor.get() + 10);  // by whoever was given it; a race if the worker still has it
+    if (pin.try_claim([&] {
+          if (!without) heavy();
+        }) == pin_state::claim_result::taken) {
+      processor.set(processor.get() +
+                    10);  // by whoever was given it; a race if the worker still has it
       model.outcome("taken");
     } else {
       model.outcome("refused");
