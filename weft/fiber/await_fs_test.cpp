@@ -33,12 +33,7 @@ class await_fs : public test::on_each_driver {
   /// Of one operation: a row.
   template <class Waits>
   void row(const Waits& waits) {
-    in_each_way([&](const one_wait& wait) {
-      wait([&] {
-        waits();
-        await(yield_now());
-      });
-    });
+    in_each_way([&](const one_wait& wait) { wait([&] { waits(); }); });
   }
   template <class Waits>
   void row_of_open_file(const Waits& waits) {
@@ -46,10 +41,7 @@ class await_fs : public test::on_each_driver {
       here_.put("a", "abcdef");
       auto f = await(open(here_.at("a"), {.read = true, .write = true}));
       ASSERT_TRUE(f);
-      wait([&] {
-        waits(*f);
-        await(yield_now());
-      });
+      wait([&] { waits(*f); });
       EXPECT_TRUE(await(f->close()));
     });
   }
@@ -75,7 +67,6 @@ TEST_P(await_fs, open_and_close) {
       ASSERT_TRUE(opened);
       f = std::move(*opened);
       EXPECT_TRUE(await(f->close()));
-      await(yield_now());
     });
   });
 }

@@ -33,7 +33,8 @@ void forget_reserved_pages(void* pages, std::size_t bytes) noexcept;
 
 /// How far from their end these have memory: of a stack, which grows towards its low end, how deep it has been since
 /// its pages were forgotten, in bytes. Whole pages of what reserve_pages() gave, `bytes` of them. Pages that are swapped
-/// out do not count. 0: none has, or the system does not say. A system call for each 16 MiB.
+/// out do not count, nor does what is beyond a gap of a MiB. 0: none has any, or the system does not say. Cost: a system call
+/// for each MiB of it.
 std::size_t touched_bytes(const void* pages, std::size_t bytes) noexcept;
 
 /// How many mappings the process may have: vm.max_map_count, read once.

@@ -106,18 +106,22 @@ void forget_reserved_pages(void* pages, std::size_t bytes) noexcept {
 }
 
 std::size_t touched_bytes(const void* pages, std::size_t bytes) noexcept {
-  constexpr std::size_t pages_at_once = 4096;
+  constexpr std::size_t pages_at_once = 256;  // it may be called on the stack that it looks at
   const std::size_t page = page_size();
   auto* const first = static_cast<std::byte*>(const_cast<void*>(pages));
-  unsigned char there[pages_at_once];  // in turn: a byte for each page
-  for (std::size_t at = 0; at < bytes; at += pages_at_once * page) {
-    const std::size_t n = std::min(pages_at_once, (bytes - at + page - 1) / page);
-    if (::mincore(first + at, n * page, there) != 0) return 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      if ((there[i] & 1) != 0) return bytes - at - i * page;
-    }
+  unsigned char there[pages_at_once];
+  std::size_t touched = 0;
+  for (std::size_t left = bytes / page;
+       left != 0;) {  // from the end, as a stack of 64 GiB has 16 million
+    const std::size_t n = std::min(pages_at_once, left);
+    left -= n;
+    if (::mincore(first + left * page, n * page, there) != 0) break;
+    const auto* const deepest =
+        std::find_if(there, there + n, [](unsigned char of) { return (of & 1) != 0; });
+    if (deepest == there + n) break;
+    touched = bytes - (left + static_cast<std::size_t>(deepest - there)) * page;
   }
-  return 0;
+  return touched;
 }
 
 std::size_t mappings_max() noexcept {
