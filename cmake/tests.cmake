@@ -139,7 +139,7 @@ if(GTest_FOUND)
   # Suites that were found to bear it that a worker is taken from a job at any await (tests/support/handed_on.hpp, which
   # needs the census). In others tests share plain variables between the jobs of one worker.
   if(WEFT_CENSUS)
-    foreach(layer channel sync)
+    foreach(layer channel sync together)
       weft_register(${layer}.handed_on
                     COMMAND ${CMAKE_COMMAND} -E env WEFT_HANDED_ON=1 $<TARGET_FILE:weft_${layer}_test>
                     LABEL system TIMEOUT 300 PROCESSORS 2)

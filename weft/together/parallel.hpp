@@ -191,6 +191,9 @@ class loop_in_place {
     error_ = std::move(error);  // read after the awaiting job has seen the end of all branches
   }
   bool failed() const noexcept { return failed_.load(order::relaxed); }
+  /// One piece has seen the stop, which is that of the awaiting job: no piece begins another element. The stop itself comes
+  /// to them one after the other, as each level waits for its branches, and they would go on to divide meanwhile.
+  void stop_all() noexcept { failed_.store(true, order::relaxed); }
 
  protected:
   loop_in_place() noexcept {}
@@ -426,7 +429,10 @@ class parallel_await final
     try {
       for (;;) {
         if (lo == hi || this->failed()) return run_end::done;
-        if (stop_here::asked(runs)) return run_end::stopped;
+        if (stop_here::asked(runs)) {
+          this->stop_all();
+          return run_end::stopped;
+        }
         if (WEFT_UNLIKELY(turn_is_to_end())) return run_end::due;
         if (pace.may_split(hi - lo)) {
           const auto seen = look_for_thieves(false);
