@@ -395,7 +395,8 @@ void uring_driver::reap() noexcept {
     if ((tag & 1) != 0) {
       if (tag == bell_tag_) {
         rang(res, flags);
-      } else if (tag % tag_bell_step == tag_bell_first && (flags & IORING_CQE_F_MORE) != 0) {
+      } else if (tag % tag_bell_step == tag_bell_first && (flags & IORING_CQE_F_MORE) != 0 &&
+                 bell_of_other_ == 0) {
         bell_of_other_ = tag;  // it rang while it was told to go, which it did not hear (EALREADY)
       }
     } else if ((tag & of_cancel) != 0) {

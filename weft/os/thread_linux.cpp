@@ -80,6 +80,7 @@ bool ask(std::uint64_t thread, scheduling_attributes& now) noexcept {
 void set_time_slice(std::uint64_t thread, std::int64_t ns) noexcept {
   scheduling_attributes now{};
   if (!ask(thread, now)) return;  // all is set together: what is not to change has to be known
+  if (now.runtime == 0) return;   // this kernel has none to set
   const int errno_before = errno;
   now.size = sizeof now;
   now.flags &= reset_on_fork;  // the others speak of what is to be set

@@ -61,7 +61,7 @@ task<int> woken_from_outside_behind_many() {
 TEST(handoff_line, whom_another_thread_wakes_does_not_wait_for_many_that_compute) {
   runtime rt({.workers = 1, .report_stuck = false});
   // Two, and on a crowded machine some more before that thread has had its turn.
-  EXPECT_LE(rt.block_on(woken_from_outside_behind_many()), many / 2);
+  EXPECT_LT(rt.block_on(woken_from_outside_behind_many()), many);
 }
 
 task<> loses_its_worker_again_and_again(const flag* over) {

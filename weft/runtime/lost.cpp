@@ -80,6 +80,7 @@ void worker::adopt(processor& given) noexcept {
   core_.placement_.settle_successor(given.index);
   pin.become_owner();
   given.io->changed_hands();
+  given.beginner_may_hold = true;
   put_beginners_behind();
 }
 
@@ -106,16 +107,18 @@ void worker::put_beginners_behind() noexcept {
     if (j == nullptr) break;  // a thief's
     if (!is_beginner(*j)) push_behind(*j, priority::normal);
   }
-  injector<job>& injected = core_.injected(priority::normal);
-  for (job* rest = injected.pop_batch(injected_looked_at_max).first; rest != nullptr;) {
+  const unsigned most = std::min(injected_looked_at_max, room_for_ready());
+  for (job* rest = core_.injected(priority::normal).pop_batch(most).first; rest != nullptr;) {
     job* const after = rest->next;
-    if (!is_beginner(*rest)) injected.push(rest);
+    if (!is_beginner(*rest)) push_behind(*rest, priority::normal);
     rest = after;
   }
-  if (count == 0) return;
-  if (were_none) p.beginner_ns = os::monotonic_ns();
-  beginners.push_batch(first, last, count);
-  core_.wake_one(idle::pusher::worker);  // who looked meanwhile found neither here
+  if (count != 0) {
+    if (were_none) p.beginner_ns = core_.env_.now_ns();
+    beginners.push_batch(first, last, count);
+  }
+  // Who looked meanwhile found neither what was in hand.
+  if (count != 0 || !p.ready.empty_hint()) core_.wake_one(idle::pusher::worker);
 }
 
 void worker::note_loss(const job* running, promise_base* at) noexcept {

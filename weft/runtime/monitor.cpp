@@ -182,12 +182,12 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
   }
   s.others_waited = !p.ready.empty_hint() || !p.high.empty_hint() || !p.arrivals.empty() ||
                     !core_.injected(priority::normal).empty() || !core_.beginners_.empty();
+  if (!blocked) s.owner->take_usual_slices();  // before it can be back, and wants short ones
   threads.give(*spare, p);
   if (s.others_waited) {
     look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));
   }
   s.owner->tell_of_loss();
-  if (!blocked) s.owner->take_usual_slices();
   // Nobody looks at it any more: it is to give way at the next opportunity, and go on with a processor. It gets
   // no signal, as it may be in a call that would hear of it.
   s.owner->current_turn.ask_to_end(s.tick);

@@ -73,7 +73,9 @@ class processor {
   rng random;
   std::unique_ptr<io::driver> io;
   processor_figures figures;
-  std::int64_t beginner_ns = 0;  // when one of core's beginners_ was begun here; its owner
+  // Of core's beginners_; its owner.
+  std::int64_t beginner_ns = 0;    // when one was begun here, or there was none
+  bool beginner_may_hold = false;  // since then the processor was lost
 };
 
 }  // namespace weft::detail

@@ -41,9 +41,10 @@ namespace {
 
 constexpr unsigned injector_every_turns = 61;  // prime, so that it meets no pattern of the load
 constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns; arrivals are taken as well
-constexpr std::int64_t beginners_wait_slices = 2;  // of preempt_after: see on_clock()
-constexpr unsigned high_in_a_row_max = 15;         // then one turn is the others'
-constexpr unsigned background_every_clocks = 8;    // 64 turns
+constexpr std::int64_t beginners_wait_slices = 2;  // of preempt_after: see overdue_beginner()
+constexpr std::int64_t beginners_in_slice = 8;
+constexpr unsigned high_in_a_row_max = 15;       // then one turn is the others'
+constexpr unsigned background_every_clocks = 8;  // 64 turns
 // Of background jobs in a row, before a look whether others have something better to do: it touches
 // two cache lines of each worker.
 constexpr unsigned background_in_a_row_max = 8;
@@ -95,7 +96,7 @@ void worker::thread_main(void* self) {
     if (me->core_.per_core_) first->io->stay_on_one_thread();  // else it may change hands
     first->owner.store(me, order::release);  // the monitor's looks: what stands above
   } else {
-    me->take_short_slices();  // it has the monitor's, which started it
+    me->take_short_slices();
   }
   me->live();
   this_thread_state().port = nullptr;
@@ -134,7 +135,10 @@ WEFT_NOINLINE job* worker::special_turn() noexcept {
   job* const j = due();
   if (j == nullptr) return usual();
   // Who gave way alone told nobody, since it was to come straight back. It does not: this one comes first.
-  if (!processor_->ready.empty_hint()) core_.wake_one(idle::pusher::worker);
+  const processor& p = *processor_;
+  if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr) {
+    core_.wake_one(idle::pusher::worker);
+  }
   return j;
 }
 
@@ -190,12 +194,11 @@ WEFT_ALWAYS_INLINE job* worker::due() noexcept {
 WEFT_ALWAYS_INLINE job* worker::on_clock() noexcept {
   if (core_.env_.now_ns() - last_look_ns_ >= look_every_ns) look_around();
   if (WEFT_UNLIKELY(!processor_->arrivals.empty())) take_arrivals();
-  if (WEFT_UNLIKELY(!core_.beginners_.empty())) {
-    // Worker after worker may be lost by those that come back, and none get as far as to begin new ones.
-    const std::int64_t wait_ns = beginners_wait_slices * core_.monitor_->slice_ns();
-    if (last_look_ns_ - processor_->beginner_ns >= wait_ns) {
-      if (job* const j = take_beginner()) return j;
-    }
+  if (WEFT_LIKELY(core_.beginners_.empty())) {
+    processor_->beginner_ns = last_look_ns_;
+  } else if (job* const j = overdue_beginner()) {
+    if (!core_.injected(priority::high).empty()) until_clock_ = 1;  // it has the next turn
+    return j;
   }
   if (WEFT_UNLIKELY(--until_background_ == 0)) {
     until_background_ = background_every_clocks;
@@ -253,7 +256,7 @@ WEFT_NOINLINE job* worker::the_rest() noexcept {
   if (fork_branch* const b = p.branches.pop()) return &b->make_job_of_taken(core_);
   if (job* const j = from_injector(injected_at_once_max)) return j;
   if (WEFT_UNLIKELY(!core_.beginners_.empty())) {
-    if (job* const j = take_beginner()) return j;
+    if (job* const j = begin_another()) return j;
   }
   return beside_the_usual();
 }
@@ -339,7 +342,8 @@ WEFT_NOINLINE job* worker::waiting_longest() noexcept {
   const bool many = processor_->ready.empty_hint() || core_.participants_.sitting() != 0;
   const unsigned fit = std::min(room_for_ready() + 1, injected_at_once_max);  // one is not queued
   const unsigned most = many ? fit : std::min(1 + io_of_last_look_, fit);
-  if (std::exchange(beginner_next_, !beginner_next_) && WEFT_UNLIKELY(!core_.beginners_.empty())) {
+  if (!branch_next_ && std::exchange(beginner_next_, !beginner_next_) &&
+      WEFT_UNLIKELY(!core_.beginners_.empty())) {
     if (job* const j = take_beginner()) return j;
   }
   if (!std::exchange(branch_next_, false)) {
@@ -381,8 +385,26 @@ WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
 /// Alone: it may hold its worker, and the next one as well.
 WEFT_NOINLINE job* worker::take_beginner() noexcept {
   job* const j = core_.beginners_.pop();
-  if (j != nullptr) processor_->beginner_ns = os::monotonic_ns();
+  if (j == nullptr) return nullptr;
+  processor_->beginner_ns = core_.env_.now_ns();
+  processor_->beginner_may_hold = false;
   return j;
+}
+
+/// Where there is nothing else: timers and I/O are looked at before the next one.
+WEFT_NOINLINE job* worker::begin_another() noexcept {
+  job* const j = take_beginner();
+  if (j != nullptr) look_soon();
+  return j;
+}
+
+/// Worker after worker may be lost by those that come back, and never get as far as to begin new ones; or there may
+/// be no end of those. The next one waits for less where the last one held no worker.
+WEFT_NOINLINE job* worker::overdue_beginner() noexcept {
+  const std::int64_t slice_ns = core_.monitor_->slice_ns();
+  const std::int64_t wait_ns = processor_->beginner_may_hold ? beginners_wait_slices * slice_ns
+                                                             : slice_ns / beginners_in_slice;
+  return last_look_ns_ - processor_->beginner_ns >= wait_ns ? take_beginner() : nullptr;
 }
 
 job* worker::search() noexcept {
@@ -443,7 +465,7 @@ job* worker::steal_foreground() noexcept {
     }
   }
   if (job* const j = from_injector(injected_at_once_max)) return j;
-  return core_.beginners_.empty() ? nullptr : take_beginner();
+  return core_.beginners_.empty() ? nullptr : begin_another();
 }
 
 /// A look at the driver, then for a moment at whatever may bring work. Waking a sleeping core costs 8-30 us

@@ -1,6 +1,7 @@
 // worker: a thread in its role of running jobs.
 //
-// A turn: LIFO slot, run queue, the branches on its work deque, injector; every 61st the injector and
+// A turn: LIFO slot, run queue, the branches on its work deque, injector, the line of those that stood behind one
+// that held its worker, and never ran (beginners_); every 61st the injector or that line, and
 // the oldest branch come first; every 61st, or after 50 us, a look at timers and driver that does not
 // block. Nothing to do: search (steal half of somebody's queue, or a branch), then look at the injector
 // again, spin a little, and sleep in the driver's wait if operations are in flight there, else on a
@@ -172,6 +173,8 @@ class worker : private fork_port {
   job* from_injector(unsigned most, priority of = priority::normal) noexcept;
   job* take_injected(unsigned most, priority of) noexcept;
   job* take_beginner() noexcept;
+  job* begin_another() noexcept;
+  job* overdue_beginner() noexcept;
   job* search() noexcept;
   job* steal() noexcept;
   job* steal_from(priority of) noexcept;
