@@ -4,7 +4,8 @@
 //
 //   heartbeat [ROUNDS]       2 if it is not said
 //
-// A plain thread beats beside them: what the machine does to that one is not the runtime's doing.
+// A plain thread beats beside them on each CPU: what the machine does to those is not the runtime's doing.
+#include <sched.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -91,22 +93,54 @@ weft::task<> rounds_of_hogs(hog_kind how, int hogs, int rounds) {
   }
 }
 
+std::vector<int> usable_cpus() {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  if (::sched_getaffinity(0, sizeof mine, &mine) != 0) std::abort();
+  std::vector<int> all;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &mine)) all.push_back(cpu);
+  }
+  return all;
+}
+
+/// A thread that sleeps for a millisecond again and again on one CPU, until `over`.
+class plain_heart {
+ public:
+  plain_heart(int cpu, const std::atomic<bool>& over)
+      : beating_(std::async(std::launch::async, [cpu, &over] {
+          cpu_set_t one;
+          CPU_ZERO(&one);
+          CPU_SET(cpu, &one);
+          if (::sched_setaffinity(0, sizeof one, &one) != 0) std::abort();
+          double latest_ms = 0;
+          while (!over) {
+            const auto due = clock_type::now() + 1ms;
+            std::this_thread::sleep_until(due);
+            latest_ms = std::max(latest_ms, ms(clock_type::now() - due).count());
+          }
+          return latest_ms;
+        })) {}
+
+  /// Waits for its end.
+  double latest_ms() { return beating_.get(); }
+
+ private:
+  std::future<double> beating_;
+};
+
 struct result {
   beats all;
-  double machine_ms = 0;  // how late the plain thread was at worst
+  double machine_ms = 0;  // how late a plain thread was at worst
   weft::metrics_snapshot metrics;
 };
 
 result measure(hog_kind how, int hogs, int rounds, std::chrono::milliseconds preempt_after) {
   result r;
   std::atomic<bool> over{false};
-  std::thread beside([&over, &r] {
-    while (!over) {
-      const auto due = clock_type::now() + 1ms;
-      std::this_thread::sleep_until(due);
-      r.machine_ms = std::max(r.machine_ms, ms(clock_type::now() - due).count());
-    }
-  });
+  // One on each CPU: a machine that others share takes away one at a time, and who may choose sleeps on another.
+  std::vector<plain_heart> beside;
+  for (const int cpu : usable_cpus()) beside.emplace_back(cpu, over);
   {
     weft::runtime rt({.workers = workers, .preempt_after = preempt_after, .report_stuck = false});
     std::vector<beats> each(4);
@@ -120,7 +154,7 @@ result measure(hog_kind how, int hogs, int rounds, std::chrono::milliseconds pre
       r.all.late_ms.insert(r.all.late_ms.end(), b.late_ms.begin(), b.late_ms.end());
     }
   }
-  beside.join();
+  for (auto& b : beside) r.machine_ms = std::max(r.machine_ms, b.latest_ms());
   std::sort(r.all.late_ms.begin(), r.all.late_ms.end());
   return r;
 }
@@ -140,9 +174,14 @@ int main(int argc, char** argv) {
                 static_cast<unsigned long long>(r.metrics.handoffs));
     // However many begin together: what is woken has its turn before those in line.
     const double allowed = ms(slice).count() + 2 * period_ms + slack_ms + 2 * r.machine_ms;
-    if (on ? r.all.at(1) > allowed : r.all.at(1) < late_without_ms) {
-      std::printf("  WRONG: the latest beat was to be %s %.1f ms late\n",
-                  on ? "no more than" : "at least", on ? allowed : late_without_ms);
+    if (on && r.all.at(0.999) > allowed) {
+      std::printf("  WRONG: p99.9 was to be no more than %.1f ms\n", allowed);
+      ++wrong;
+    }
+    // Only who waits for a job's end is so late: without handing over somebody, with it nobody.
+    if ((r.all.at(1) >= late_without_ms) == on) {
+      std::printf("  WRONG: %s was to be %.0f ms late, or more\n", on ? "no beat" : "a beat",
+                  late_without_ms);
       ++wrong;
     }
     std::fflush(stdout);
