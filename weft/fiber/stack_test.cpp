@@ -583,6 +583,26 @@ TEST(fiber_stack, how_deep_one_has_been_is_seen_to_a_page_and_the_deepest_is_kep
   pool.give(all[1]);
 }
 
+// Down from the top, so that a stack that may be 64 GiB deep is not looked at whole.
+TEST(fiber_stack, look_at_how_deep_one_has_been_ends_at_a_gap_of_a_mebibyte) {
+  constexpr std::size_t mebibyte = 1 << 20;
+  stack_pool pool({.bytes = 4 * mebibyte});
+  const auto one = pool.take();
+  ASSERT_TRUE(one.has_value());
+  const auto touch_at = [&](std::size_t deep) { *(one->top() - deep) = std::byte{1}; };
+  const auto is_seen = [&](std::size_t deep) { return one->high_watermark() >= deep; };
+  touch(*one, 1);
+  std::size_t deep = mebibyte / 2;
+  touch_at(deep);
+  EXPECT_TRUE(is_seen(deep)) << "a large array that was not written to";
+  touch_at(deep += mebibyte - 2 * os::page_size());
+  EXPECT_TRUE(is_seen(deep));
+  touch_at(3 * mebibyte + mebibyte / 2);
+  EXPECT_FALSE(is_seen(3 * mebibyte)) << "the gap is two MiB";
+  EXPECT_TRUE(is_seen(deep));
+  pool.give(*one);
+}
+
 #if WEFT_ASAN
 __attribute__((noinline)) void keep_on(const stack& s) {
   *reinterpret_cast<void**>(s.low()) = std::malloc(100);

@@ -5,10 +5,15 @@
 #include <sys/ioctl.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/hold.hpp"
 #include "tests/support/quiet_poll.hpp"
 #include "weft/io/driver_test_support.hpp"
 #include "weft/os/file_call.hpp"
@@ -90,6 +95,57 @@ TEST(driver_uring_test, operations_whose_completions_overflow_all_end) {
     std::thread([&] { io->wake(); }).join();
     EXPECT_EQ(io->wait(never_ns), 0u);
   }
+}
+
+/// Polls that a ring has under way. -1: the kernel does not tell.
+int polls_of(const uring_driver& io) {
+  constexpr const char* poll = "op=6,";  // IORING_OP_POLL_ADD
+  std::ifstream file("/proc/self/fdinfo/" + std::to_string(io.descriptor()));
+  bool told = false;
+  int polls = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("PollList")) told = true;
+    if (told && line.find(poll) != line.npos) ++polls;
+  }
+  return told ? polls : -1;
+}
+
+// The kernel does not take back a poll that has just fired, and is about to be told of: by way of the thread that
+// made it, which is held here for so long. When it tells of it the bell is an earlier owner's, and has to go still.
+TEST(driver_uring_test, bell_of_an_earlier_owner_that_rings_while_it_is_told_to_go_goes_then) {
+  using test_support::hold;
+  constexpr auto how = test_support::way::cannot_be_woken;
+  constexpr auto patience = std::chrono::seconds(20);
+  if (const char* const why = test_support::why_not(how)) GTEST_SKIP() << why;
+  uring_refusal refusal;
+  auto io = uring_driver::make(8, refusal);
+  if (!io) GTEST_SKIP() << "io_uring is refused here, errno " << refusal.error;
+  hold held;
+  std::atomic<bool> over{false};
+  std::thread earlier([&] {
+    io->wait(0);  // its bell is with the kernel now
+    EXPECT_TRUE(held.stay(how));
+    while (!over) std::this_thread::yield();  // a thread that ends takes its requests along
+  });
+  while (held.state() != 'D') std::this_thread::yield();
+  const bool told = polls_of(*io) == 1;
+  io->wake();
+  io->changed_hands();
+  io->wait(0);
+  if (told) {
+    EXPECT_EQ(polls_of(*io), 2) << "it was about nothing";
+  }
+  held.let_go();
+  const auto end = hold::clock::now() + patience;
+  while (told && polls_of(*io) != 1 && hold::clock::now() < end)
+    io->wait(os::monotonic_ns() + 1'000'000);
+  const int left = polls_of(*io);
+  over = true;
+  earlier.join();
+  if (!told) GTEST_SKIP() << "the kernel does not tell which polls a ring has";
+  EXPECT_EQ(left, 1);
+  std::thread([&] { io->wake(); }).join();
+  EXPECT_EQ(io->wait(never_ns), 0u) << "the next owner's bell rings";
 }
 
 /// A call on a file, as weft/fs makes it.

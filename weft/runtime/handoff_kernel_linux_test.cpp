@@ -15,12 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/hold.hpp"
 #include "weft/io/reader_writer.hpp"
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/net/unix.hpp"
 #include "weft/runtime/blocking.hpp"
 #include "weft/runtime/futex.hpp"
-#include "weft/runtime/handoff_hold_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 

@@ -12,10 +12,10 @@
 #include <thread>
 #include <tuple>
 
+#include "tests/support/hold.hpp"
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/net/unix.hpp"
 #include "weft/runtime/futex.hpp"
-#include "weft/runtime/handoff_hold_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 
