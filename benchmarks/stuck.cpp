@@ -1,6 +1,7 @@
 // stuck: four tasks whose hearts beat once a millisecond, beside others that hold their workers for
 // 200 ms: how late the beats are. README.md says what each measures.
 #include <dirent.h>
+#include <pthread.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <string>
+#include <thread>
 
 #include "measure.hpp"
 
@@ -92,8 +95,8 @@ void measure_hearts(weft::runtime& rt, const std::string& how, const bench::opti
   figures.add("worst_ms", all.back());
 }
 
-/// CPU time of the thread that looks for stuck tasks, ns.
-double monitor_cpu_ns() {
+/// CPU time of the thread of that name, ns.
+double cpu_ns_of(const char* wanted) {
   double ns = -1;
   DIR* const threads = ::opendir("/proc/self/task");
   while (const dirent* const each = threads != nullptr ? ::readdir(threads) : nullptr) {
@@ -104,14 +107,14 @@ double monitor_cpu_ns() {
       if (std::fscanf(file, "%31s", name) != 1) name[0] = '\0';
       std::fclose(file);
     }
-    if (std::strcmp(name, "weft-mon") != 0) continue;
+    if (std::strcmp(name, wanted) != 0) continue;
     if (std::FILE* const file = std::fopen((folder + "/schedstat").c_str(), "r")) {
       if (std::fscanf(file, "%llu", &ran) == 1) ns = static_cast<double>(ran);
       std::fclose(file);
     }
   }
   if (threads != nullptr) ::closedir(threads);
-  if (ns < 0) bench::wrong("the thread that looks, or its schedstat, was not found");
+  if (ns < 0) bench::wrong("the thread %s, or its schedstat, was not found", wanted);
   return ns;
 }
 
@@ -119,17 +122,36 @@ weft::task<> give_way(const std::atomic<bool>& over) {
   while (!over.load(std::memory_order_relaxed)) co_await weft::yield_now();
 }
 
-/// What the looks cost while all workers have work, in percent of a CPU.
-double monitor_percent(weft::runtime& rt, const bench::options& o) {
+/// A plain thread that only wakes as often as the one that looks: that much is the system's.
+class sleeper {
+ public:
+  sleeper() : thread_([this] { sleep(); }) { ::pthread_setname_np(thread_.native_handle(), name); }
+  ~sleeper() {
+    over_ = true;
+    thread_.join();
+  }
+  static constexpr const char* name = "sleeper";
+
+ private:
+  void sleep() {
+    while (!over_.load(std::memory_order_relaxed)) std::this_thread::sleep_for(2500us);
+  }
+
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+/// What a thread uses while all workers have work, in percent of a CPU.
+double percent_of(const char* thread, weft::runtime& rt, const bench::options& o) {
   std::atomic<bool> over{false};
   std::vector<weft::join_handle<>> all;
   for (unsigned i = 0; i < 2 * o.workers; i++) all.push_back(rt.spawn(give_way, std::cref(over)));
   rt.block_on(weft::sleep_for(50ms));  // by then it runs, and has its name
-  const double before = monitor_cpu_ns();
+  const double before = cpu_ns_of(thread);
   const auto begin = bench::now_ns();
   rt.block_on(weft::sleep_for(std::chrono::milliseconds(o.n)));
   const double percent =
-      100 * (monitor_cpu_ns() - before) / static_cast<double>(bench::now_ns() - begin);
+      100 * (cpu_ns_of(thread) - before) / static_cast<double>(bench::now_ns() - begin);
   over = true;
   for (auto& one : all) rt.block_on(one);
   return percent;
@@ -139,7 +161,8 @@ double monitor_percent(weft::runtime& rt, const bench::options& o) {
 
 int main(int argc, char** argv) {
   const auto o = bench::parse(
-      argc, argv, {"spin", "malloc", "sleep", "read", "spin-alone", "sleep-alone", "monitor"});
+      argc, argv,
+      {"spin", "malloc", "sleep", "read", "spin-alone", "sleep-alone", "monitor", "wakes-alone"});
   const auto alone = o.what.find("-alone");  // nobody goes on with the workers that are held
   const std::string how = o.what.substr(0, alone);
   weft::runtime_options options{.workers = o.workers, .report_stuck = false};
@@ -147,10 +170,14 @@ int main(int argc, char** argv) {
   weft::runtime rt(options);
   bench::figures figures;
   for (unsigned i = 0; i < o.repeat; i++) {
-    if (how == "monitor")
-      figures.add("percent", monitor_percent(rt, o));
-    else
+    if (how == "monitor") {
+      figures.add("percent", percent_of("weft-mon", rt, o));
+    } else if (how == "wakes") {
+      const sleeper beside;
+      figures.add("percent", percent_of(sleeper::name, rt, o));
+    } else {
       measure_hearts(rt, how, o, figures);
+    }
   }
   figures.print();
 }

@@ -238,6 +238,8 @@ def stuck():
         case("beside 2 that spin, no handoff", "spin-alone", 2, None, ()),
         case("beside 2 in a sleep, no handoff", "sleep-alone", 2, None, ()),
         Case("looks, all workers busy", 2, "stuck", "monitor", (), [less("percent", "% of a CPU", 0.6)],
+             n=2000, repeat=1, quick_n=500),
+        Case("a plain thread that wakes as often", 2, "stuck", "wakes-alone", (), [less("percent", "% of a CPU")],
              n=2000, repeat=1, quick_n=500)]
 
 

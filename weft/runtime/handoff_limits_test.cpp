@@ -26,27 +26,16 @@ namespace {
 
 using namespace std::chrono_literals;
 using test_support::comes_true;
+using test_support::flag;
+using test_support::limit;
 using test_support::owns_processor;
+using test_support::say;
+using test_support::spin_until;
 using test_support::spin_until_lost;
+using test_support::spins_until;
 
-using flag = std::atomic<bool>;
 using gate = test_support::thread_gate;
 using clock = std::chrono::steady_clock;
-
-constexpr auto limit = 20s;
-
-/// Computes until somebody says so, for `most`.
-bool spin_until(const flag& said, clock::duration most = limit) {
-  const auto end = clock::now() + most;
-  while (!said.load()) {
-    if (clock::now() > end) return false;
-  }
-  return true;
-}
-task<> say(flag* f) {
-  *f = true;
-  co_return;
-}
 
 // --- switched off
 
@@ -123,7 +112,6 @@ bool loses_it_and_waits(gate* end) {
   return lost;
 }
 void waits(gate* end) { end->pass(); }
-bool spins_until(flag* f) { return spin_until(*f); }
 
 /// Nobody waits there when it is gone.
 struct opened_at_the_end {

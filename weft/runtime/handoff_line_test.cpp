@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "weft/runtime/blocking.hpp"
+#include "weft/runtime/handoff_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 
@@ -16,17 +17,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int many = 12;
-using flag = std::atomic<bool>;
+using test_support::flag;
+using test_support::spin_until;
 
-/// Computes until somebody says so. False: nobody did.
-bool spin_until(const flag& said) {
-  const auto end = std::chrono::steady_clock::now() + 20s;
-  while (!said.load()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-  }
-  return true;
-}
+constexpr int many = 12;
 
 /// Result: how many had begun when the one that waits for another thread went on.
 task<int> woken_from_outside_behind_many() {

@@ -2,94 +2,42 @@
 // processor. What a job waits for here is an event, never a time; limits are far beyond what any of
 // it takes.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <span>
-#include <stdexcept>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/net/unix.hpp"
-#include "weft/os/clock.hpp"
 #include "weft/runtime/await.hpp"
-#include "weft/runtime/blocking_in_place.hpp"
 #include "weft/runtime/futex.hpp"
 #include "weft/runtime/go.hpp"
 #include "weft/runtime/handoff_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/runtime/worker.hpp"
-#include "weft/runtime/yield_if_due.hpp"
 #include "weft/sync/event.hpp"
-#include "weft/together/catch_stop.hpp"
 #include "weft/together/fork_join.hpp"
-#include "weft/together/shield.hpp"
 #include "weft/together/timeout.hpp"
-#include "weft/together/when_all.hpp"
 
 namespace weft {
 namespace {
 
 using namespace std::chrono_literals;
+using test_support::all_are_back;
+using test_support::behind_one_that_computes;
+using test_support::flag;
+using test_support::limit;
 using test_support::owns_processor;
+using test_support::pipe_ends;
+using test_support::say;
+using test_support::spin_until;
 using test_support::spin_until_lost;
-
-constexpr auto limit = 20s;
-
-using flag = std::atomic<bool>;
-
-/// Computes until somebody says so. False: nobody did.
-bool spin_until(const flag& said) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!said.load()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-  }
-  return true;
-}
-/// Computes until it has held its worker for long enough that it is reported.
-bool spin_until_it_is_worth_a_report() {
-  // It counts from when the monitor has seen it first.
-  const auto end = std::chrono::steady_clock::now() + 50ms +
-                   std::chrono::nanoseconds(detail::handoff::report_ns_min);
-  while (std::chrono::steady_clock::now() < end) {
-  }
-  return spin_until_lost();
-}
-/// A job may end before its thread has said that it is back.
-bool all_are_back(const runtime& rt) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (rt.metrics().lost_threads != 0) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-class pipe_ends {
- public:
-  pipe_ends() {
-    if (::pipe(ends_) != 0) std::abort();
-  }
-  pipe_ends(const pipe_ends&) = delete;
-  ~pipe_ends() {
-    ::close(ends_[0]);
-    ::close(ends_[1]);
-  }
-  bool blocking_read() {
-    char c = 0;
-    return ::read(ends_[0], &c, 1) == 1;
-  }
-  bool write() { return ::write(ends_[1], "x", 1) == 1; }
-
- private:
-  int ends_[2];
-};
+using test_support::spins_until;
 
 class handoff : public net::test::on_each_driver {
  protected:
@@ -100,22 +48,6 @@ class handoff : public net::test::on_each_driver {
 INSTANTIATE_TEST_SUITE_P(drivers, handoff, net::test::all_drivers, net::test::driver_name);
 
 // --- the others
-// -----------------------------------------------------------------------------------
-
-task<> say(flag* f) {
-  *f = true;
-  co_return;
-}
-task<bool> spins_until(flag* f) { co_return spin_until(*f); }
-
-task<bool> behind_one_that_computes() {
-  flag said{false};
-  auto stuck = spawn(spins_until, &said);
-  auto other = spawn(say, &said);
-  const bool rescued = co_await stuck;
-  co_await other;
-  co_return rescued;
-}
 
 TEST_P(handoff, a_job_runs_behind_one_that_computes) {
   runtime rt(options());
@@ -532,8 +464,7 @@ TEST_P(handoff, no_more_threads_have_a_processor_than_there_are_workers) {
   EXPECT_TRUE(all_are_back(rt));
 }
 
-// --- beside it
-// ------------------------------------------------------------------------------------
+// --- the end
 
 TEST(handoff_end, a_runtime_ends_with_threads_that_are_spare) {
   for (int i = 0; i < 20; ++i) {
@@ -541,313 +472,6 @@ TEST(handoff_end, a_runtime_ends_with_threads_that_are_spare) {
     EXPECT_TRUE(rt.block_on(more_stuck_than_workers(3)));
   }
 }
-
-TEST(handoff_report, names_the_job_once) {
-  ::testing::internal::CaptureStderr();
-  {
-    runtime rt({.workers = 1});
-    const auto test = []() -> task<> {
-      for (int i = 0; i < 3; ++i) {
-        auto stuck =
-            spawn(spawn_options{.name = "parse"}, [] { return spin_until_it_is_worth_a_report(); });
-        const bool lost = co_await stuck;
-        EXPECT_TRUE(lost);
-      }
-    };
-    rt.block_on(test());
-    EXPECT_GE(rt.metrics().longest_hold_ns, 100'000'000u);
-  }
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  const auto at = said.find("'parse' held a worker for ");
-  ASSERT_NE(at, std::string::npos) << said;
-  EXPECT_EQ(said.find("'parse'", at + 1), std::string::npos) << said;
-}
-
-task<> holds_its_worker_here() {
-  spin_until_it_is_worth_a_report();
-  co_return;
-}
-task<> holds_its_worker_there() {
-  spin_until_it_is_worth_a_report();
-  co_return;
-}
-TEST(handoff_report, two_functions_of_one_type_are_two_places) {
-  ::testing::internal::CaptureStderr();
-  {
-    runtime rt({.workers = 1});
-    for (int i = 0; i < 2; ++i) {
-      rt.block_on(rt.spawn(holds_its_worker_here));
-      rt.block_on(rt.spawn(holds_its_worker_there));
-    }
-  }
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  for (const char* const name : {"holds_its_worker_here", "holds_its_worker_there"}) {
-    const auto at = said.find(name);
-    ASSERT_NE(at, std::string::npos) << said;
-    EXPECT_EQ(said.find(name, at + 1), std::string::npos) << said;
-  }
-}
-
-// Where a task has its result, once it has ended, there was its job before.
-task<bool> nested_that_holds_its_worker() { co_return spin_until_it_is_worth_a_report(); }
-task<std::uintptr_t> nested_that_holds_its_worker_and_gives_a_word() {
-  co_return spin_until_it_is_worth_a_report() ? 1 : 0;
-}
-task<> nested_that_holds_its_worker_and_gives_nothing() {
-  spin_until_it_is_worth_a_report();
-  co_return;
-}
-task<bool> awaits_one_that_holds_its_worker() {
-  const bool lost = co_await nested_that_holds_its_worker();
-  co_return (lost && owns_processor());
-}
-task<bool> awaits_one_that_holds_its_worker_for_a_word() {
-  const std::uintptr_t lost = co_await nested_that_holds_its_worker_and_gives_a_word();
-  co_return (lost == 1 && owns_processor());
-}
-task<bool> awaits_one_that_holds_its_worker_for_nothing() {
-  co_await nested_that_holds_its_worker_and_gives_nothing();
-  co_return owns_processor();
-}
-// What the task returns to is no coroutine, but the front of a boundary.
-task<bool> awaits_one_that_holds_its_worker_in_a_catch_stop() {
-  const auto lost = co_await catch_stop(nested_that_holds_its_worker());
-  co_return (lost && *lost && owns_processor());
-}
-task<bool> awaits_one_that_holds_its_worker_in_a_timeout() {
-  const auto lost = co_await timeout(limit, nested_that_holds_its_worker());
-  co_return (lost && *lost && owns_processor());
-}
-task<bool> awaits_one_that_holds_its_worker_beside_another() {
-  const auto [lost, none] = co_await when_all(nested_that_holds_its_worker(), yield_now());
-  co_return (lost && owns_processor());
-}
-task<bool> awaits_one_that_holds_its_worker_under_a_shield() {
-  const bool lost = co_await shield(nested_that_holds_its_worker());
-  co_return (lost && owns_processor());
-}
-
-class handoff_reports : public ::testing::TestWithParam<task<bool> (*)()> {};
-INSTANTIATE_TEST_SUITE_P(of, handoff_reports,
-                         ::testing::Values(&awaits_one_that_holds_its_worker,
-                                           &awaits_one_that_holds_its_worker_for_a_word,
-                                           &awaits_one_that_holds_its_worker_for_nothing,
-                                           &awaits_one_that_holds_its_worker_in_a_catch_stop,
-                                           &awaits_one_that_holds_its_worker_in_a_timeout,
-                                           &awaits_one_that_holds_its_worker_beside_another,
-                                           &awaits_one_that_holds_its_worker_under_a_shield));
-
-TEST(handoff_report, says_that_it_was_a_fiber_and_what_it_awaited) {
-  ::testing::internal::CaptureStderr();
-  {
-    runtime rt({.workers = 1});
-    EXPECT_TRUE(rt.block_on(rt.go(spawn_options{.name = "fiber"},
-                                  [] { return await(nested_that_holds_its_worker()); })));
-  }
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  const auto inner = said.find("nested_that_holds_its_worker");
-  ASSERT_NE(inner, std::string::npos) << said;
-  EXPECT_NE(said.find("'fiber'", inner), std::string::npos) << said;
-}
-
-TEST_P(handoff_reports, say_who_awaits_the_task_that_held_the_worker) {
-  ::testing::internal::CaptureStderr();
-  {
-    runtime rt({.workers = 1});
-    EXPECT_TRUE(rt.block_on(rt.spawn(GetParam())));
-  }
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  const auto inner = said.find("nested_that_holds_its_worker");
-  ASSERT_NE(inner, std::string::npos) << said;
-  EXPECT_NE(said.find("awaits_one_that_holds_its_worker", inner), std::string::npos) << said;
-}
-
-task<> holds_its_worker_to_the_end() {
-  EXPECT_TRUE(spin_until_it_is_worth_a_report());
-  co_return;
-}
-/// Nobody awaits it but the job itself, whose front is no coroutine.
-TEST(handoff_report, names_the_task_that_its_job_ends_with) {
-  ::testing::internal::CaptureStderr();
-  {
-    runtime rt({.workers = 1});
-    auto stuck = rt.spawn(spawn_options{.name = "parse"}, holds_its_worker_to_the_end);
-    rt.block_on(stuck);
-  }
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  const auto at = said.find("'parse' held a worker for ");
-  ASSERT_NE(at, std::string::npos) << said;
-  EXPECT_NE(said.find("holds_its_worker_to_the_end", at), std::string::npos) << said;
-}
-
-TEST(handoff_report, can_be_switched_off) {
-  ::testing::internal::CaptureStderr();
-  {
-    runtime rt({.workers = 1, .report_stuck = false});
-    EXPECT_TRUE(rt.block_on(behind_one_that_computes()));
-  }
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
-}
-
-/// The number of looks, when it has stood still for a while: a look is due every 2.5 ms.
-std::uint64_t looks_at_rest(runtime& rt) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  std::uint64_t seen = rt.metrics().monitor_looks;
-  for (;;) {
-    std::this_thread::sleep_for(50ms);
-    const std::uint64_t now = rt.metrics().monitor_looks;
-    if (now == seen) return now;
-    seen = now;
-    if (std::chrono::steady_clock::now() > end) return 0;
-  }
-}
-
-TEST(handoff_monitor, sleeps_while_all_workers_rest_and_wakes_with_the_first) {
-  runtime rt({.workers = 2, .report_stuck = false});
-  rt.block_on(yields());
-  const std::uint64_t at_rest = looks_at_rest(rt);
-  EXPECT_NE(at_rest, 0u) << "it looks on and on";
-  EXPECT_TRUE(rt.block_on(behind_one_that_computes()));
-  EXPECT_GT(looks_at_rest(rt), at_rest) << "nobody woke it, or it looks on and on";
-}
-
-TEST(handoff_yield, is_due_before_the_worker_is_lost) {
-  runtime rt({.workers = 1, .preempt_after = 1s, .report_stuck = false});
-  const auto test = []() -> task<bool> {
-    flag said{false};
-    auto other = spawn(say, &said);
-    EXPECT_FALSE(this_task::should_yield());
-    const auto end = std::chrono::steady_clock::now() + limit;
-    while (!said.load() && std::chrono::steady_clock::now() < end) co_await yield_if_due();
-    co_await other;
-    co_return said.load();
-  };
-  EXPECT_TRUE(rt.block_on(test()));
-  EXPECT_EQ(rt.metrics().handoffs, 0u);
-}
-
-TEST(handoff_threads, are_no_more_than_the_limit_and_then_the_others_wait) {
-  constexpr unsigned most = 32;  // on one worker
-  runtime rt({.workers = 1, .preempt_after = 1ms, .report_stuck = false});
-  flag said{false};
-  std::vector<join_handle<bool>> stuck;
-  for (unsigned i = 0; i < most + 3; ++i) stuck.push_back(rt.spawn(spins_until, &said));
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (rt.metrics().no_spare == 0 && std::chrono::steady_clock::now() < end) {
-    EXPECT_LE(rt.metrics().lost_threads, most);
-    std::this_thread::sleep_for(1ms);  // they want the CPUs
-  }
-  EXPECT_NE(rt.metrics().no_spare, 0u);
-  EXPECT_EQ(rt.metrics().lost_threads, most);
-  said = true;
-  for (auto& s : stuck) EXPECT_TRUE(rt.block_on(s));
-  EXPECT_TRUE(all_are_back(rt));
-}
-
-TEST(handoff_blocking, gives_what_the_function_gives) {
-  runtime rt({.workers = 1, .report_stuck = false});
-  const auto test = []() -> task<int> {
-    int x = 3;
-    int& same = weft::blocking([&x]() -> int& { return x; });
-    same = 4;
-    weft::blocking([] {});
-    bool thrown = false;
-    try {
-      weft::blocking([] { throw std::runtime_error("why"); });
-    } catch (const std::runtime_error&) {
-      thrown = true;
-    }
-    co_return thrown ? x : 0;
-  };
-  EXPECT_EQ(rt.block_on(test()), 4);
-  EXPECT_EQ(weft::blocking([] { return 5; }), 5) << "in a plain thread";
-}
-
-TEST(handoff_blocking, hands_the_worker_over_at_once) {
-  runtime rt({.workers = 1, .preempt_after = 400ms, .report_stuck = false});
-  ASSERT_TRUE(rt.block_on(behind_one_that_computes()));  // there is a spare thread now
-  const auto test = []() -> task<bool> {
-    flag said{false};
-    auto other = spawn(say, &said);
-    const bool ran = weft::blocking([&said] {
-      const bool lost = !owns_processor();  // before anybody could have looked
-      return spin_until(said) && lost;
-    });
-    co_await other;
-    co_return ran;
-  };
-  EXPECT_TRUE(rt.block_on(test()));
-}
-
-/// Its worker goes to another one while it is in a call that blocks. Result: it came back without.
-bool loses_its_worker_in_a_call() {
-  pipe_ends pipe;
-  auto other = spawn([](pipe_ends* p) { return p->write(); }, &pipe);
-  const bool came = weft::blocking([&pipe] { return pipe.blocking_read(); });
-  other.detach();
-  return came && !owns_processor();
-}
-
-TEST(handoff_blocking, who_lost_its_worker_so_is_asked_to_give_way) {
-  runtime rt({.workers = 1, .preempt_after = 3s, .report_stuck = false});
-  const auto test = []() -> task<> {
-    EXPECT_TRUE(loses_its_worker_in_a_call());
-    EXPECT_TRUE(this_task::should_yield());
-    co_await yield_if_due();
-    EXPECT_TRUE(owns_processor());
-    EXPECT_FALSE(this_task::should_yield());
-  };
-  rt.block_on(test());
-  rt.block_on(test());  // there is a spare thread now, so the job itself gives its worker away
-  EXPECT_GE(rt.metrics().handoffs, 2u);
-}
-
-bool its_turn_says_it_blocks() {
-  const detail::worker& here = *detail::current_worker();
-  return here.says_it_blocks(here.current_turn.now());
-}
-
-TEST(handoff_blocking, is_said_of_the_turn_and_ends_with_it) {
-  runtime rt({.workers = 1, .preempt_after = 3s, .report_stuck = false});
-  const auto test = []() -> task<> {
-    auto other = spawn([] { return its_turn_says_it_blocks(); });
-    auto awaits = go([] {
-      weft::blocking([] {
-        EXPECT_TRUE(its_turn_says_it_blocks());
-        weft::blocking([] {});
-        EXPECT_TRUE(its_turn_says_it_blocks()) << "another call in the middle of it was over";
-        await(yield_now());
-        EXPECT_FALSE(its_turn_says_it_blocks());
-      });
-      return its_turn_says_it_blocks();
-    });
-    const bool said_of_another = co_await other;
-    EXPECT_FALSE(said_of_another);
-    const bool said_afterwards = co_await awaits;
-    EXPECT_FALSE(said_afterwards);
-  };
-  rt.block_on(test());
-}
-
-TEST(handoff_monitor, does_not_take_one_that_rests_for_stuck) {
-  runtime rt({.workers = 2, .report_stuck = false});
-  const auto test = []() -> task<> {
-    for (int i = 0; i < 40; ++i) co_await sleep_for(15ms);  // longer than preempt_after
-  };
-  rt.block_on(test());
-  // Some, where the machine keeps the CPU from one that has got up; once nearly each time.
-  EXPECT_LE(rt.metrics().stuck_in_runtime, 10u);
-}
-
-#if WEFT_CENSUS
-TEST(handoff_threads, are_asked_for_again_after_a_refusal) {
-  runtime rt({.workers = 1, .report_stuck = false});
-  os::refuse_thread_starts(0, 3);
-  EXPECT_TRUE(rt.block_on(behind_one_that_computes()));
-  os::refuse_thread_starts(0, 0);
-  EXPECT_GE(rt.metrics().no_spare, 1u);
-}
-#endif
 
 }  // namespace
 }  // namespace weft
