@@ -8,6 +8,8 @@
 
 namespace weft::os {
 
+/// The number of the calling process, as the system's tools show it. Cost: a system call: so it stays true after fork().
+std::uint64_t process_id() noexcept;
 /// Of the calling process: its number and when it began. Never 0. Cost: a file is read.
 std::uint64_t process_identity() noexcept;
 /// False: it has ended, though perhaps nobody has asked for its exit status yet. Where the system does

@@ -53,6 +53,8 @@ facts facts_of(long pid) noexcept {
 
 }  // namespace
 
+std::uint64_t process_id() noexcept { return static_cast<std::uint64_t>(::getpid()); }
+
 std::uint64_t process_identity() noexcept {
   const auto pid = static_cast<std::uint64_t>(::getpid());
   return pid << start_bits | facts_of(static_cast<long>(pid)).start;

@@ -6,6 +6,8 @@
 #include <new>
 #include <string>
 
+#include "weft/os/process.hpp"
+#include "weft/os/standard_error.hpp"
 #include "weft/runtime/core.hpp"
 #include "weft/runtime/worker.hpp"
 
@@ -16,6 +18,7 @@ constexpr unsigned busy_min = 32;        // threads, on small machines
 constexpr unsigned busy_per_worker = 4;  // they slow the workers down, and each other
 constexpr std::int64_t pause_first_ns = 10'000'000;
 constexpr std::int64_t pause_max_ns = 1'000'000'000;
+constexpr std::int64_t stderr_pause_ns = 1'000'000'000;
 
 }  // namespace
 
@@ -123,6 +126,44 @@ void handoff::report(std::int64_t held_ns, const lost_job& what, const backtrace
                "weft: %s held a worker for %lld ms; its processor was handed to a spare thread "
                "(docs/guide/stuck_tasks.md; runtime_options::report_stuck)\n%s",
                whose, static_cast<long long>(held_ns / 1'000'000), where.c_str());
+}
+
+std::int64_t handoff::tell_of_those_that_stay(std::int64_t now_ns) noexcept {
+  std::int64_t next_ns = never_ns;
+  const auto look_at = [&](worker& w) {
+    const std::int64_t from_ns = w.stays_from_ns();
+    if (from_ns == 0) return;
+    if (from_ns > now_ns) {
+      next_ns = std::min(next_ns, from_ns);
+    } else if (stays_told_ < sites_max && !tell_that_it_stays(w, now_ns)) {
+      next_ns = std::min(next_ns, now_ns + stderr_pause_ns);
+    } else {
+      w.is_told_of();
+      ++stays_told_;
+    }
+  };
+  for (auto& w : core_.workers_) look_at(*w);
+  const std::lock_guard guard(mutex_);
+  for (auto& w : made_) look_at(*w);
+  return next_ns;
+}
+
+/// Its job is its own, and may end at any moment: so it is told where to look. False: nobody reads it now.
+bool handoff::tell_that_it_stays(worker& lost, std::int64_t now_ns) noexcept {
+  const std::int64_t held_ns = now_ns - lost.held_since_ns();
+  char text[512];
+  const int n =
+      std::snprintf(text, sizeof text,
+                    "weft: a job has held its thread for %lld s and does not come back: thread "
+                    "%llu, which %s; others go on "
+                    "beside it. Where it is: gdb -p %llu -batch -ex 'thread apply all backtrace' "
+                    "(docs/guide/stuck_tasks.md; runtime_options::report_stuck)\n",
+                    static_cast<long long>(held_ns / 1'000'000'000),
+                    static_cast<unsigned long long>(lost.clock().thread()),
+                    lost.clock().waits() ? "waits in the system" : "computes",
+                    static_cast<unsigned long long>(os::process_id()));
+  return os::tell_at_once(
+      std::string_view(text, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof text - 1)));
 }
 
 void handoff::tell(metrics_snapshot& m) const noexcept {

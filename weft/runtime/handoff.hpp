@@ -67,6 +67,12 @@ class handoff {
   /// none.
   void came_back(worker& lost, std::int64_t held_ns, const lost_job* what,
                  const backtrace& at) noexcept;
+  /// By the monitor. Of each thread that has not come back although it should have been told of by now. Result: when to
+  /// ask again; never_ns: of the others nothing is to be told.
+  std::int64_t tell_of_those_that_stay(std::int64_t now_ns) noexcept;
+  /// By the monitor, of those that it has taken a processor from.
+  bool any_lost() const noexcept { return lost_.load(order::relaxed) > 0; }
+  bool reports() const noexcept { return reports_; }
   bool is_worth_a_report(std::int64_t held_ns) const noexcept {
     return reports_ && held_ns >= report_ns_min;
   }
@@ -85,6 +91,7 @@ class handoff {
   static constexpr std::size_t sites_max = 64;  // that are reported; the others are not
 
   void report(std::int64_t held_ns, const lost_job& what, const backtrace& at) noexcept;
+  bool tell_that_it_stays(worker& lost, std::int64_t now_ns) noexcept;
 
   runtime_core& core_;
   const unsigned
@@ -98,6 +105,7 @@ class handoff {
   std::int64_t pause_ns_ = 0;
   lost_job told_[sites_max];
   std::size_t told_count_ = 0;
+  std::size_t stays_told_ = 0;  // the monitor's
   // Relaxed, but for none: figures.
   atomic<std::uint64_t> given_{0}, refused_{0}, no_spare_{0}, stuck_{0};
   atomic<std::uint64_t> longest_ns_{0};

@@ -1,11 +1,18 @@
 // Which job held its worker, and who awaits it: once for each place, on the standard error stream.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
+#include <thread>
 
+#include "tests/support/quiet_poll.hpp"
 #include "weft/runtime/await.hpp"
+#include "weft/runtime/blocking_in_place.hpp"
 #include "weft/runtime/go.hpp"
 #include "weft/runtime/handoff_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
@@ -22,6 +29,8 @@ using namespace std::chrono_literals;
 using test_support::behind_one_that_computes;
 using test_support::limit;
 using test_support::owns_processor;
+using test_support::pipe_ends;
+using test_support::quiet_poll;
 using test_support::spin_until_lost;
 
 /// Computes until it has held its worker for long enough that it is reported.
@@ -170,6 +179,85 @@ TEST(handoff_report, names_the_task_that_its_job_ends_with) {
   const auto at = said.find("'parse' held a worker for ");
   ASSERT_NE(at, std::string::npos) << said;
   EXPECT_NE(said.find("holds_its_worker_to_the_end", at), std::string::npos) << said;
+}
+
+/// What is written to the standard error stream while it lives, by line.
+class standard_error_lines {
+ public:
+  standard_error_lines() : kept_(::dup(STDERR_FILENO)) {
+    if (::pipe(ends_) != 0 || ::dup2(ends_[1], STDERR_FILENO) < 0) std::abort();
+    ::close(ends_[1]);
+  }
+  standard_error_lines(const standard_error_lines&) = delete;
+  ~standard_error_lines() {
+    ::dup2(kept_, STDERR_FILENO);
+    ::close(kept_);
+    ::close(ends_[0]);
+  }
+  /// Waits for it. Empty: none came for a long time.
+  std::string next() {
+    std::string line;
+    for (;;) {
+      pollfd one{ends_[0], POLLIN, 0};
+      char c = 0;
+      if (quiet_poll(&one, 1, limit_ms) != 1 || ::read(ends_[0], &c, 1) != 1) return {};
+      if (c == '\n') return line;
+      line += c;
+    }
+  }
+
+ private:
+  static constexpr int limit_ms = 20'000;
+  const int kept_;
+  int ends_[2];
+};
+
+TEST(handoff_report, tells_of_one_that_does_not_come_back_also_when_all_others_rest) {
+  pipe_ends pipe;
+  long thread = 0;
+  std::string told, after;
+  {
+    standard_error_lines said;
+    runtime rt({.workers = 2, .preempt_after = 1ms});  // after a thousand times as long
+    auto stuck = rt.spawn(spawn_options{.name = "waits"}, [&] {
+      thread = ::syscall(SYS_gettid);
+      return pipe.blocking_read();
+    });
+    told = said.next();
+    pipe.write();
+    EXPECT_TRUE(rt.block_on(stuck));
+    after = said.next();
+  }
+  EXPECT_NE(told.find("a job has held its thread for 1 s and does not come back: thread " +
+                      std::to_string(thread) + ", which waits in the system"),
+            std::string::npos)
+      << told;
+  EXPECT_NE(after.find("'waits' held a worker for "), std::string::npos)
+      << "not another time the same: " << after;
+}
+
+TEST(handoff_report, does_not_tell_of_one_that_says_that_it_blocks) {
+  pipe_ends said_so, did_not;
+  long thread = 0;
+  std::string told;
+  {
+    standard_error_lines said;
+    runtime rt({.workers = 1, .preempt_after = 1ms});
+    auto blocks = rt.spawn([&] { return weft::blocking([&] { return said_so.blocking_read(); }); });
+    while (rt.metrics().handoffs == 0) std::this_thread::yield();
+    auto stuck = rt.spawn([&] {
+      thread = ::syscall(SYS_gettid);
+      return did_not.blocking_read();
+    });
+    told = said.next();
+    did_not.write();
+    said_so.write();
+    EXPECT_TRUE(rt.block_on(stuck));
+    EXPECT_TRUE(rt.block_on(blocks));
+  }
+  EXPECT_NE(told.find("does not come back: thread " + std::to_string(thread) + ","),
+            std::string::npos)
+      << "not of the one that began before: " << told;
 }
 
 TEST(handoff_report, can_be_switched_off) {

@@ -145,6 +145,7 @@ WEFT_NOINLINE bool worker::lose() noexcept {
   // One that blocked for a moment has lost it sooner.
   const bool is_news = meant_to_in_ != current_turn.now() && held_ns >= core_.monitor_->slice_ns();
   lost_job_ = {};
+  is_told_of();
   deque = nullptr;
   processor_ = nullptr;
   if (has_usual_slices_.load(order::relaxed)) take_short_slices();

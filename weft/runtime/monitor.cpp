@@ -41,6 +41,7 @@ constexpr std::int64_t period_max_ns =
     2'500'000;  // one that blocks is found after two or three looks
 constexpr std::int64_t blocked_after_ns =
     1'000'000;                                   // with no CPU used: the thread waits for something
+constexpr std::int64_t stays_slices = 1000;      // then whoever has not come back is told of
 constexpr std::int64_t blocked_cpu_ns = 20'000;  // a call that fails and is made again takes some
 
 }  // namespace
@@ -79,7 +80,8 @@ void monitor::run() noexcept {
     looks_.store(looks_.load(order::relaxed) + 1, order::relaxed);
     // Not at the first look that finds nobody up: who wakes it pays for a system call.
     if (rests && rested) {
-      rest_.sleep_while([this] { return all_rest(); });
+      if (!core_.handoff_.any_lost()) stays_due_ns_ = never_ns;
+      rest_.sleep_while([this] { return all_rest(); }, stays_due_ns_);
       for (sight& s : seen_) s = {};  // it was long ago
       rested = false;
       continue;
@@ -105,6 +107,7 @@ void monitor::look_at(std::int64_t ns) noexcept { next_ns_ = std::min(next_ns_, 
 /// Result: all workers rest.
 bool monitor::look(std::int64_t now_ns) noexcept {
   next_ns_ = now_ns + period_ns_;
+  if (now_ns >= stays_due_ns_) stays_due_ns_ = core_.handoff_.tell_of_those_that_stay(now_ns);
   bool rests = true;
   for (std::size_t i = 0; i < seen_.size(); ++i) {
     processor& p = *core_.processors_[i];
@@ -169,7 +172,10 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
     spare = threads.take();
   }
   if (spare == nullptr) return threads.count_no_spare();
-  s.owner->may_lose_since(s.since_ns);  // it may be back before this thread goes on
+  // Who says that it blocks is no news, however long it does.
+  const bool is_news = core_.handoff_.reports() && !s.owner->says_it_blocks(s.tick);
+  const std::int64_t stays_from_ns = is_news ? s.since_ns + stays_slices * slice_ns_ : 0;
+  s.owner->may_lose_since(s.since_ns, stays_from_ns);  // it may be back before this thread goes on
   const auto claimed = s.owner->pin.try_claim([] { os::heavy_fence(); },
                                               [&] {
                                                 return p.owner.load(order::relaxed) == s.owner &&
@@ -178,8 +184,10 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
                                               });
   if (claimed == pin_state::claim_result::refused) {
     threads.count_refused();
+    s.owner->is_told_of();
     return threads.add(*spare);
   }
+  if (is_news) stays_due_ns_ = std::min(stays_due_ns_, stays_from_ns);
   s.others_waited = !p.ready.empty_hint() || !p.high.empty_hint() || !p.arrivals.empty() ||
                     !core_.injected(priority::normal).empty() || !core_.beginners_.empty();
   if (!blocked) s.owner->take_usual_slices();  // before it can be back, and wants short ones

@@ -1,11 +1,12 @@
 // monitor: the thread that looks whether a job holds its worker for too long, and then hands the
 // worker's processor to a spare thread. The stuck thread is not interrupted: it finishes its job
-// without a processor.
+// without a processor. It is told of when it has done so, or if it has not for long.
 //
 //   Threads  one of its own, for each runtime that can use it (runtime_core says which)
 //   Cost     a look: some loads for each worker; of those that run user code the CPU time is asked
 //            for (0.5 us). Each quarter of the time that a job may take, 2.5 ms at most, while any
-//            worker is up; not at all while they rest. Nothing on the way from one job to the next
+//            worker is up; not at all while they rest, but for the moment when a job that does not come back
+//            is told of. Nothing on the way from one job to the next
 //   Promise  what is ready behind a job that computes waits for it no longer than that time and a
 //            period, behind one that blocks no longer than three periods. What never ran, behind
 //            several that compute: an eighth of that time for each further one, or twice that time where
@@ -66,7 +67,8 @@ class monitor {
   runtime_core& core_;
   const std::int64_t slice_ns_;
   const std::int64_t period_ns_;
-  std::int64_t next_ns_ = 0;  // the next look
+  std::int64_t next_ns_ = 0;              // the next look
+  std::int64_t stays_due_ns_ = never_ns;  // when the first may be told of that has not come back
   std::vector<sight> seen_;
   watch_rest rest_;
   atomic<std::uint64_t> looks_{0};

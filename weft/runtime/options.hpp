@@ -59,7 +59,8 @@ struct runtime_options {
   /// (docs/guide/stuck_tasks.md). One that blocks its thread does so after some milliseconds. 0: never. With
   /// work_stealing on threads and a clock of its own only; elsewhere it does nothing.
   std::chrono::microseconds preempt_after{10'000};
-  // Say on stderr, once for each kind of job, which one that was, if it was at it for 100 ms.
+  // Say on stderr, once for each kind of job, which one that was, if it was at it for 100 ms; and on which thread
+  // one has been at it for a thousand times preempt_after, and still is.
   bool report_stuck = true;
   unsigned max_blocking_threads = 512;           // of spawn_blocking; more wait in line
   std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it

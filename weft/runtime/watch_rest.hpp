@@ -1,4 +1,4 @@
-// watch_rest: the sleep of whoever watches the workers: for good while all of them rest, and ended
+// watch_rest: the sleep of whoever watches the workers: for as long as all of them rest, and ended
 // by the first that gets up.
 //
 //   Threads  one watcher; got_up: any worker that gets up; end: whoever ends the runtime, once
@@ -6,7 +6,7 @@
 //
 // Words
 //   state_  AWAKE | ASLEEP | ENDED. AWAKE -> ASLEEP by the watcher, ASLEEP -> AWAKE by it or by the
-//           worker that wakes it; ENDED stays
+//           worker that wakes it, also when its time is over; ENDED stays
 //   A worker's mark that it rests is its own word, 0 before it calls got_up().
 // Pairings
 //   P1  got_up: mark = 0, fence, load of state_  ||  sleep_while: state_ = ASLEEP, fence, load of
@@ -41,20 +41,19 @@ class watch_rest {
   void pause_until(std::int64_t deadline_ns) noexcept {
     static_cast<void>(os::futex_wait(state_, AWAKE, deadline_ns));
   }
-  /// By the watcher. Sleeps until somebody gets up, unless one is up: `all_rest` reads the marks.
+  /// By the watcher. Sleeps until somebody gets up, unless one is up: `all_rest` reads the marks. No longer than until
+  /// `deadline_ns`.
   template <class AllRest>
-  void sleep_while(AllRest all_rest) noexcept {
+  void sleep_while(AllRest all_rest, std::int64_t deadline_ns = never_ns) noexcept {
     std::uint32_t seen = AWAKE;
     if (!state_.compare_exchange(seen, ASLEEP, order::relaxed, order::relaxed)) return;
     if (WEFT_MUTATE("watch_rest.sleep.no_fence", true, false)) fence(order::seq_cst);  // P1
-    if (!all_rest()) {
-      seen = ASLEEP;
-      state_.compare_exchange(seen, AWAKE, order::relaxed, order::relaxed);
-      return;
+    bool sleeps = all_rest();
+    while (sleeps && state_.load(order::relaxed) == ASLEEP) {
+      sleeps = os::futex_wait(state_, ASLEEP, deadline_ns);
     }
-    while (state_.load(order::relaxed) == ASLEEP) {
-      static_cast<void>(os::futex_wait(state_, ASLEEP, never_ns));
-    }
+    seen = ASLEEP;  // still, if it was nobody else that ended it
+    state_.compare_exchange(seen, AWAKE, order::relaxed, order::relaxed);
   }
 
   void end() noexcept {

@@ -28,6 +28,24 @@ WEFT_MODEL_TEST(watch_rest, a_worker_that_gets_up_is_watched,
   model.run();
 }
 
+// It looks again when its time is over, and is woken all the same by who gets up at that moment.
+WEFT_MODEL_TEST(watch_rest, a_sleep_whose_time_is_over_ends,
+                model::reaches("time was over", "was woken")) {
+  detail::watch_rest rest;
+  atomic<std::uint32_t> mark{1};
+  model.thread("worker", [&] {
+    mark.store(0, order::relaxed);
+    rest.got_up();
+  });
+  model.thread("monitor", [&] {
+    const auto all_rest = [&] { return mark.load(order::relaxed) != 0; };
+    rest.sleep_while(all_rest, 1);
+    model.outcome(all_rest() ? "time was over" : "was woken");
+    rest.sleep_while(all_rest);
+  });
+  model.run();
+}
+
 WEFT_MODEL_TEST(watch_rest, the_end_comes_through) {
   detail::watch_rest rest;
   model.thread("ends", [&] { rest.end(); });

@@ -105,7 +105,15 @@ class worker : private fork_port {
   }
   /// It is where no processor may be taken from it.
   bool keeps_processor() const noexcept { return keeps_.load(order::relaxed) != 0; }
-  void may_lose_since(std::int64_t ns) noexcept { held_since_ns_.store(ns, order::relaxed); }
+  /// `stays_from_ns`: from when on it is to be told of, if it has not come back; 0: it is not.
+  void may_lose_since(std::int64_t ns, std::int64_t stays_from_ns) noexcept {
+    held_since_ns_.store(ns, order::relaxed);
+    stays_from_ns_.store(stays_from_ns, order::relaxed);
+  }
+  std::int64_t held_since_ns() const noexcept { return held_since_ns_.load(order::relaxed); }
+  /// 0: it has not lost its processor, or is not to be told of.
+  std::int64_t stays_from_ns() const noexcept { return stays_from_ns_.load(order::relaxed); }
+  void is_told_of() noexcept { stays_from_ns_.store(0, order::relaxed); }
   void tell_of_loss() noexcept;
   void take_usual_slices() noexcept;
 
@@ -248,6 +256,7 @@ class worker : private fork_port {
   atomic<std::uint32_t> keeps_{0};         // its thread
   atomic<bool> has_usual_slices_{true};    // a hint: both may set it
   atomic<std::int64_t> held_since_ns_{0};  // carried by the pin's state
+  atomic<std::int64_t> stays_from_ns_{0};  // likewise
   lost_job lost_job_;
   backtrace lost_at_;
   std::uint64_t meant_to_in_ = no_turn;  // the turn that lost its processor so: no news to anybody
