@@ -75,8 +75,8 @@ class context {
   /// it is handed on by what `to` does, not before the switch.
   static void switch_to(context& from, context& to) noexcept;
 
-  /// Of one that was left in the middle, by who may switch to it: calls look(with) on its stack, so that an
-  /// unwinder in there finds what it waits in. It stays as it is. Takes room of its stack.
+  /// Of one that was left in the middle, by who may switch to it: calls look(with) so that an unwinder in there finds
+  /// what it waits in. It stays as it is, and its stack is not used.
   void visit(void (*look)(void*), void* with) noexcept;
 
   /// Whether its function has returned: nobody can switch to it. It says so a little before the stack

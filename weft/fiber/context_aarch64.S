@@ -101,7 +101,8 @@ weft_context_switch:                    // (void** save, void* to)
         .cfi_endproc
         .size   weft_context_switch, .-weft_context_switch
 
-// Calls look(with) below what was saved, and comes back. To an unwinder the caller of this is what waits there.
+// Calls look(with), and comes back. To an unwinder the caller of this is what was saved. The stack stays the
+// caller's: of the other there may be no room left.
         .hidden weft_context_visit
         .globl  weft_context_visit
         .type   weft_context_visit,%function
@@ -109,14 +110,13 @@ weft_context_switch:                    // (void** save, void* to)
 weft_context_visit:                     // (void* saved, void (*look)(void*), void* with)
         .cfi_startproc
         hint    #34                     // bti c
-        stp     x29, x30, [sp, #-16]!
+        stp     x19, x30, [sp, #-16]!
         .cfi_adjust_cfa_offset 16
-        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x19, 0
         .cfi_rel_offset x30, 8
-        mov     x29, sp
+        mov     x19, x0
         .cfi_remember_state
-        mov     sp, x0
-        .cfi_def_cfa sp, 176
+        .cfi_def_cfa x19, 176
         .cfi_offset x19, -176
         .cfi_offset x20, -168
         .cfi_offset x21, -160
@@ -131,11 +131,10 @@ weft_context_visit:                     // (void* saved, void (*look)(void*), vo
         .cfi_offset x30, -88
         mov     x0, x2
         blr     x1
-        mov     sp, x29
         .cfi_restore_state
-        ldp     x29, x30, [sp], #16
+        ldp     x19, x30, [sp], #16
         .cfi_adjust_cfa_offset -16
-        .cfi_restore x29
+        .cfi_restore x19
         .cfi_restore x30
         ret
         .cfi_endproc

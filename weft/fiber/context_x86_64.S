@@ -71,7 +71,8 @@ weft_context_switch:                    // (void** save, void* to)
         .cfi_endproc
         .size   weft_context_switch, .-weft_context_switch
 
-// Calls look(with) below what was saved, and comes back. To an unwinder the caller of this is what waits there.
+// Calls look(with), and comes back. To an unwinder the caller of this is what was saved. The stack stays the
+// caller's: of the other there may be no room left.
         .hidden weft_context_visit
         .globl  weft_context_visit
         .type   weft_context_visit,@function
@@ -79,13 +80,12 @@ weft_context_switch:                    // (void** save, void* to)
 weft_context_visit:                     // (void* saved, void (*look)(void*), void* with)
         .cfi_startproc
         endbr64
-        pushq   %rbp
+        pushq   %rbx
         .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
-        movq    %rsp, %rbp
+        .cfi_rel_offset %rbx, 0
+        movq    %rdi, %rbx
         .cfi_remember_state
-        movq    %rdi, %rsp              // a multiple of 16, as a call wants it
-        .cfi_def_cfa %rsp, 64
+        .cfi_def_cfa %rbx, 64
         .cfi_offset %r15, -56
         .cfi_offset %r14, -48
         .cfi_offset %r13, -40
@@ -94,11 +94,10 @@ weft_context_visit:                     // (void* saved, void (*look)(void*), vo
         .cfi_offset %rbp, -16
         movq    %rdx, %rdi
         callq   *%rsi
-        movq    %rbp, %rsp
         .cfi_restore_state
-        popq    %rbp
+        popq    %rbx
         .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbp
+        .cfi_restore %rbx
         ret
         .cfi_endproc
         .size   weft_context_visit, .-weft_context_visit

@@ -44,7 +44,7 @@ class fiber {
   void enter_region() noexcept;
   void leave_region() noexcept;
 
-  /// Of one that waits, by who runs its job: calls look(with) on its stack, below all that is there.
+  /// Of one that waits, by who runs its job: calls look(with), where an unwinder finds what is on its stack.
   void visit(void (*look)(void*), void* with) noexcept { context_.visit(look, with); }
 
   root_job& owner() const noexcept { return owner_; }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -13,6 +14,7 @@
 #include "tests/support/quiet_poll.hpp"
 #include "weft/runtime/await.hpp"
 #include "weft/runtime/blocking_in_place.hpp"
+#include "weft/runtime/fiber.hpp"
 #include "weft/runtime/go.hpp"
 #include "weft/runtime/handoff_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
@@ -149,6 +151,49 @@ TEST(handoff_report, says_that_it_was_a_fiber_and_what_it_awaited) {
   const auto inner = said.find("nested_that_holds_its_worker");
   ASSERT_NE(inner, std::string::npos) << said;
   EXPECT_NE(said.find("'fiber'", inner), std::string::npos) << said;
+}
+
+// Where a frame takes more, there is as much more left: 3000 bytes are too few for an unwinder, and more than enough
+// for an await.
+constexpr std::size_t room_left = WEFT_ASAN || WEFT_TSAN ? 16'000 : 3000;
+/// Calls f with so much room left on the fiber's stack.
+template <class F>
+[[gnu::noinline]] int with_little_room(F f) {
+  const auto* const here = static_cast<const std::byte*>(__builtin_frame_address(0));
+  const std::size_t left = static_cast<std::size_t>(here - detail::fiber::running()->on().low());
+  auto* const used = static_cast<volatile char*>(__builtin_alloca(left - room_left));
+  used[0] = 1;
+  const int got = f();
+  used[0] = 2;  // so it is on the stack meanwhile
+  return got;
+}
+task<int> holds_its_worker_for_long() {
+  spin_until_it_is_worth_a_report();
+  co_await yield_now();
+  co_return 1;
+}
+int awaits_it_with_a_limit() {
+  const auto r = await(timeout(limit, holds_its_worker_for_long()));
+  return r ? *r : -1;
+}
+int holds_it_itself() {
+  spin_until_it_is_worth_a_report();
+  await(yield_now());
+  return 1;
+}
+TEST(handoff_report, takes_no_room_of_a_fibers_stack) {
+  for (int (*const what)() : {&awaits_it_with_a_limit, &holds_it_itself}) {
+    ::testing::internal::CaptureStderr();
+    {
+      runtime rt({.workers = 1});
+      EXPECT_EQ(rt.block_on(rt.go(spawn_options{.name = "deep", .stack = 64 << 10},
+                                  [what] { return with_little_room(what); })),
+                1);
+    }
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find("'deep'"), std::string::npos) << said;
+    EXPECT_NE(said.find("with_little_room"), std::string::npos) << said;
+  }
 }
 
 TEST_P(handoff_reports, say_who_awaits_the_task_that_held_the_worker) {
