@@ -4,6 +4,8 @@
 //   Threads  the owner
 #pragma once
 
+#include <utility>
+
 #include "weft/base/assert.hpp"
 
 namespace weft {
@@ -27,6 +29,13 @@ class local_queue {
     T* const item = first_;
     if (item != nullptr) first_ = item->next;
     return item;
+  }
+  /// All of `before` comes first; that is empty then.
+  void prepend(local_queue& before) noexcept {
+    if (before.empty()) return;
+    before.last_->next = first_;
+    if (first_ == nullptr) last_ = before.last_;
+    first_ = std::exchange(before.first_, nullptr);
   }
   bool empty() const noexcept { return first_ == nullptr; }
 

@@ -35,8 +35,9 @@ namespace {
 // Of the system's time, for a spare thread and an owner that was one: beside threads that compute it is let in
 // at once. They have the usual ones: who holds a worker for long is in no hurry.
 constexpr std::int64_t short_slice_ns = 200'000;
-constexpr unsigned injected_looked_at_max =
-    64;  // by who is given a processor; there may be a million
+// By who is given a processor; there may be a million.
+constexpr unsigned injected_looked_at_max = 64;
+constexpr unsigned pinned_looked_at_max = 64;
 
 }  // namespace
 
@@ -67,11 +68,14 @@ void worker::live() noexcept {
 void worker::adopt(processor& given) noexcept {
   processor_ = &given;
   deque = &given.branches;
-  until_special_ = special_span_ = until_clock_ = until_injector_ = until_background_ = 1;
-  high_in_a_row_ = background_in_a_row_ = lifo_in_a_row_ = 0;
+  until_special_ = special_span_ = until_clock_ = 1;
+  // By turns: those that come back without a processor come by way of the injector.
+  given.injector_first = !given.injector_first;
+  until_injector_ = given.injector_first ? 1 : injector_every_turns;
+  background_in_a_row_ = 0;
+  beginner_next_ = false;
   siblings_first_ = 0;
   has_others_ = true;  // I5: it may be
-  branch_next_ = beginner_next_ = false;
   last_look_ns_ = 0;
   io_of_last_look_ = 0;
   searching_ = false;
@@ -90,7 +94,7 @@ void worker::adopt(processor& given) noexcept {
 void worker::put_beginners_behind() noexcept {
   processor& p = *processor_;
   injector<job>& beginners = core_.beginners_;
-  const bool were_none = beginners.empty();
+  const bool were_none = !has_beginners();
   job* first = nullptr;
   job* last = nullptr;
   unsigned count = 0;
@@ -113,12 +117,26 @@ void worker::put_beginners_behind() noexcept {
     if (!is_beginner(*rest)) push_behind(*rest, priority::normal);
     rest = after;
   }
-  if (count != 0) {
-    if (were_none) p.beginner_ns = core_.env_.now_ns();
-    beginners.push_batch(first, last, count);
-  }
+  if (count != 0) beginners.push_batch(first, last, count);
+  const bool pinned = put_pinned_beginners_behind();
+  if (were_none && (count != 0 || pinned)) p.beginner_ns = core_.env_.now_ns();
   // Who looked meanwhile found neither what was in hand.
   if (count != 0 || !p.ready.empty_hint()) core_.wake_one(idle::pusher::worker);
+}
+
+/// The same, of those that only this worker may run. Result: there are some.
+bool worker::put_pinned_beginners_behind() noexcept {
+  processor& p = *processor_;
+  take_arrivals();
+  local_queue<job>& own = p.pinned_of(priority::normal);
+  local_queue<job> woken;
+  for (unsigned left = pinned_looked_at_max; left != 0; --left) {
+    job* const j = own.pop();
+    if (j == nullptr) break;
+    (j->waiting_in() == nullptr ? p.pinned_beginners : woken).push_back(j);
+  }
+  own.prepend(woken);
+  return !p.pinned_beginners.empty();
 }
 
 void worker::note_loss(const job* running, promise_base* at) noexcept {

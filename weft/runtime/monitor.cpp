@@ -176,6 +176,7 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
   const bool is_news = core_.handoff_.reports() && !s.owner->says_it_blocks(s.tick);
   const std::int64_t stays_from_ns = is_news ? s.since_ns + stays_slices * slice_ns_ : 0;
   s.owner->may_lose_since(s.since_ns, stays_from_ns);  // it may be back before this thread goes on
+  if (!blocked) s.owner->take_usual_slices();  // before it can be back, and wants short ones
   const auto claimed = s.owner->pin.try_claim([] { os::heavy_fence(); },
                                               [&] {
                                                 return p.owner.load(order::relaxed) == s.owner &&
@@ -189,8 +190,8 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
   }
   if (is_news) stays_due_ns_ = std::min(stays_due_ns_, stays_from_ns);
   s.others_waited = !p.ready.empty_hint() || !p.high.empty_hint() || !p.arrivals.empty() ||
+                    !p.pinned_of(priority::normal).empty() || !p.pinned_beginners.empty() ||
                     !core_.injected(priority::normal).empty() || !core_.beginners_.empty();
-  if (!blocked) s.owner->take_usual_slices();  // before it can be back, and wants short ones
   threads.give(*spare, p);
   if (s.others_waited) {
     look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));

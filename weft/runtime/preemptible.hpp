@@ -27,8 +27,8 @@
 //   Limits   x86-64 Linux. Elsewhere, with WEFT_PREEMPT=off in the environment, and under valgrind and
 //            ThreadSanitizer, nobody is preempted, and a region gives way where it asks: yield_if_due().
 //            Turns are asked to end by the runtime's monitor. With scheduling::per_core, current_thread and
-//            guest, on virtual time, with preempt_after = 0, and where the system refused its thread, there is
-//            none: regions are not interrupted, and yield_if_due() is never due
+//            guest, on virtual time, with preempt_after = 0 or WEFT_HANDOFF=off in the environment, and where the
+//            system refused its thread, there is none: regions are not interrupted, and yield_if_due() is never due
 #pragma once
 
 #include <functional>

@@ -73,8 +73,17 @@ class processor {
   rng random;
   std::unique_ptr<io::driver> io;
   processor_figures figures;
-  // Of core's beginners_; its owner.
-  std::int64_t beginner_ns = 0;    // when one was begun here, or there was none
+  // Whose turn it is; its owner. Not of the worker's own: those that wait until others have had theirs would wait for
+  // ever where each of the others loses its worker.
+  unsigned until_background = 1;  // of the clock's turns
+  unsigned high_in_a_row = 0;
+  unsigned lifo_in_a_row = 0;
+  bool injector_first = false;  // for whoever is given this; else what lies here
+  bool branch_next = false;     // the injector had its turn, and the oldest branch waits for it
+  // Of those that never ran and stood behind one that held its worker, pinned to this one; core has the others. Its owner.
+  local_queue<job> pinned_beginners;
+  bool pinned_beginner_next = false;
+  std::int64_t beginner_ns = 0;    // when one of either was begun here, or there was none
   bool beginner_may_hold = false;  // since then the processor was lost
 };
 

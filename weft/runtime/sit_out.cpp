@@ -57,6 +57,7 @@ void worker::sit_out() noexcept {
   core_.participants_.sits_down();
   keeps_.store(1, order::relaxed);  // published by the unpin before a job's first line
   processor& p = *processor_;
+  while (job* const j = p.pinned_beginners.pop()) p.pinned_of(priority::normal).push_back(j);
   while (sits_out()) {
     serve_own(0);
     give_away();

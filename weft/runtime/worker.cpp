@@ -39,10 +39,10 @@
 namespace weft::detail {
 namespace {
 
-constexpr unsigned injector_every_turns = 61;  // prime, so that it meets no pattern of the load
-constexpr unsigned clock_every_turns = 8;      // reading it costs 22 ns; arrivals are taken as well
+constexpr unsigned clock_every_turns = 8;  // reading it costs 22 ns; arrivals are taken as well
 constexpr std::int64_t beginners_wait_slices = 2;  // of preempt_after: see overdue_beginner()
 constexpr std::int64_t beginners_in_slice = 8;
+constexpr std::int64_t slept_since = 0;          // in place of when one was begun
 constexpr unsigned high_in_a_row_max = 15;       // then one turn is the others'
 constexpr unsigned background_every_clocks = 8;  // 64 turns
 // Of background jobs in a row, before a look whether others have something better to do: it touches
@@ -153,13 +153,13 @@ WEFT_ALWAYS_INLINE job* worker::usual() noexcept {
     }
     if (j != nullptr) return j;
   }
-  if (p.lifo.load(order::relaxed) != nullptr && lifo_in_a_row_ < lifo_in_a_row_max) {
+  if (p.lifo.load(order::relaxed) != nullptr && p.lifo_in_a_row < lifo_in_a_row_max) {
     if (job* j = p.lifo.exchange(nullptr, order::acquire)) {
-      ++lifo_in_a_row_;
+      ++p.lifo_in_a_row;
       return j;
     }
   }
-  lifo_in_a_row_ = 0;
+  p.lifo_in_a_row = 0;
   if (job* j = p.ready.pop()) return j;
   return the_rest();
 }
@@ -194,14 +194,14 @@ WEFT_ALWAYS_INLINE job* worker::due() noexcept {
 WEFT_ALWAYS_INLINE job* worker::on_clock() noexcept {
   if (core_.env_.now_ns() - last_look_ns_ >= look_every_ns) look_around();
   if (WEFT_UNLIKELY(!processor_->arrivals.empty())) take_arrivals();
-  if (WEFT_LIKELY(core_.beginners_.empty())) {
+  if (WEFT_LIKELY(!has_beginners())) {
     processor_->beginner_ns = last_look_ns_;
   } else if (job* const j = overdue_beginner()) {
     if (!core_.injected(priority::high).empty()) until_clock_ = 1;  // it has the next turn
     return j;
   }
-  if (WEFT_UNLIKELY(--until_background_ == 0)) {
-    until_background_ = background_every_clocks;
+  if (WEFT_UNLIKELY(--processor_->until_background == 0)) {
+    processor_->until_background = background_every_clocks;
     if (job* const j = take_background()) {
       if (!core_.injected(priority::high).empty()) until_clock_ = 1;  // it has the next turn
       return j;
@@ -212,11 +212,12 @@ WEFT_ALWAYS_INLINE job* worker::on_clock() noexcept {
 }
 
 WEFT_NOINLINE job* worker::high_from_outside() noexcept {
-  if (!has_others_) high_in_a_row_ = 0;  // the turns before this one were not for high priority
-  if (high_in_a_row_ >= high_in_a_row_max) return nullptr;
-  const unsigned most = processor_->high.empty_hint() ? injected_at_once_max : 1;
+  processor& p = *processor_;
+  if (!has_others_) p.high_in_a_row = 0;  // the turns before this one were not for high priority
+  if (p.high_in_a_row >= high_in_a_row_max) return nullptr;
+  const unsigned most = p.high.empty_hint() ? injected_at_once_max : 1;
   job* const j = take_injected(most, priority::high);
-  if (j != nullptr) ++high_in_a_row_;
+  if (j != nullptr) ++p.high_in_a_row;
   return j;
 }
 
@@ -231,10 +232,10 @@ void worker::note_others() noexcept {
 /// Null: usual() has this turn.
 WEFT_NOINLINE job* worker::by_priority() noexcept {
   processor& p = *processor_;
-  if (high_in_a_row_ < high_in_a_row_max) {
+  if (p.high_in_a_row < high_in_a_row_max) {
     if (job* const j = take_high()) return j;
   }
-  high_in_a_row_ = 0;
+  p.high_in_a_row = 0;
   local_queue<job>& own = p.pinned_of(priority::normal);
   has_others_ = !own.empty() || !p.high.empty_hint() || !p.pinned_of(priority::high).empty();
   bool& own_next = pinned_next_[static_cast<unsigned>(priority::normal)];
@@ -255,7 +256,7 @@ WEFT_NOINLINE job* worker::the_rest() noexcept {
   }
   if (fork_branch* const b = p.branches.pop()) return &b->make_job_of_taken(core_);
   if (job* const j = from_injector(injected_at_once_max)) return j;
-  if (WEFT_UNLIKELY(!core_.beginners_.empty())) {
+  if (WEFT_UNLIKELY(has_beginners())) {
     if (job* const j = begin_another()) return j;
   }
   return beside_the_usual();
@@ -296,7 +297,7 @@ job* worker::take(priority of) noexcept {
 job* worker::take_high() noexcept {
   job* const j = take(priority::high);
   if (j == nullptr) return nullptr;
-  ++high_in_a_row_;
+  ++processor_->high_in_a_row;
   return j;
 }
 
@@ -328,7 +329,7 @@ WEFT_NOINLINE void worker::take_arrivals() noexcept {
 bool worker::has_work() const noexcept {
   const processor& p = *processor_;
   return !p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || has_others_ ||
-         !p.arrivals.empty() || !p.background.empty_hint() ||
+         !p.arrivals.empty() || !p.background.empty_hint() || !p.pinned_beginners.empty() ||
          !p.pinned[static_cast<unsigned>(priority::background)].empty();
 }
 
@@ -342,14 +343,15 @@ WEFT_NOINLINE job* worker::waiting_longest() noexcept {
   const bool many = processor_->ready.empty_hint() || core_.participants_.sitting() != 0;
   const unsigned fit = std::min(room_for_ready() + 1, injected_at_once_max);  // one is not queued
   const unsigned most = many ? fit : std::min(1 + io_of_last_look_, fit);
-  if (!branch_next_ && std::exchange(beginner_next_, !beginner_next_) &&
-      WEFT_UNLIKELY(!core_.beginners_.empty())) {
+  processor& p = *processor_;
+  if (!p.branch_next && std::exchange(beginner_next_, !beginner_next_) &&
+      WEFT_UNLIKELY(has_beginners())) {
     if (job* const j = take_beginner()) return j;
   }
-  if (!std::exchange(branch_next_, false)) {
+  if (!std::exchange(p.branch_next, false)) {
     if (job* const j = from_injector(most)) {
-      if (!processor_->branches.empty_hint()) {  // it has the next turn
-        branch_next_ = true;
+      if (!p.branches.empty_hint()) {  // it has the next turn
+        p.branch_next = true;
         until_injector_ = 1;
       }
       return j;
@@ -384,10 +386,15 @@ WEFT_NOINLINE job* worker::take_injected(unsigned most, priority of) noexcept {
 
 /// Alone: it may hold its worker, and the next one as well.
 WEFT_NOINLINE job* worker::take_beginner() noexcept {
-  job* const j = core_.beginners_.pop();
+  processor& p = *processor_;
+  p.pinned_beginner_next = !p.pinned_beginner_next;
+  job* j = p.pinned_beginner_next ? p.pinned_beginners.pop() : nullptr;
+  if (j == nullptr) j = core_.beginners_.pop();
+  if (j == nullptr) j = p.pinned_beginners.pop();
   if (j == nullptr) return nullptr;
-  processor_->beginner_ns = core_.env_.now_ns();
-  processor_->beginner_may_hold = false;
+  p.beginner_ns = core_.env_.now_ns();
+  p.beginner_may_hold = false;
+  began_in_ = current_turn.now() + 1;
   return j;
 }
 
@@ -401,10 +408,16 @@ WEFT_NOINLINE job* worker::begin_another() noexcept {
 /// Worker after worker may be lost by those that come back, and never get as far as to begin new ones; or there may
 /// be no end of those. The next one waits for less where the last one held no worker.
 WEFT_NOINLINE job* worker::overdue_beginner() noexcept {
+  processor& p = *processor_;
+  // Whom the turn of the last one woke comes before the next one; and whom a worker got up for.
+  if (current_turn.now() == began_in_ || p.beginner_ns == slept_since) {
+    p.beginner_ns = last_look_ns_;
+    return nullptr;
+  }
   const std::int64_t slice_ns = core_.monitor_->slice_ns();
-  const std::int64_t wait_ns = processor_->beginner_may_hold ? beginners_wait_slices * slice_ns
-                                                             : slice_ns / beginners_in_slice;
-  return last_look_ns_ - processor_->beginner_ns >= wait_ns ? take_beginner() : nullptr;
+  const std::int64_t wait_ns =
+      p.beginner_may_hold ? beginners_wait_slices * slice_ns : slice_ns / beginners_in_slice;
+  return last_look_ns_ - p.beginner_ns >= wait_ns ? take_beginner() : nullptr;
 }
 
 job* worker::search() noexcept {
@@ -532,11 +545,11 @@ bool worker::begin_next_turn_of(job& running) noexcept {
   if (WEFT_UNLIKELY(!running.is_usual() || core_.is_guest())) return false;
   processor& p = *processor_;
   if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || !p.branches.empty_hint() ||
-      !core_.injected(priority::normal).empty() || !core_.beginners_.empty()) {
+      !core_.injected(priority::normal).empty() || has_beginners()) {
     return false;
   }
   --until_special_;
-  lifo_in_a_row_ = 0;
+  p.lifo_in_a_row = 0;
   running.refill_budget(budget_units);
   current_turn.begin();
   return true;
@@ -672,6 +685,7 @@ bool worker::fall_asleep() noexcept {
     searching_ = !core_.idle_.wake_self(p.index);
     return false;
   }
+  p.beginner_ns = slept_since;
   p.figures.parks.add();
   return true;
 }

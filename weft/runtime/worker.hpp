@@ -23,7 +23,8 @@
 //    4  the run queue has its turn, however fast two jobs wake each other through the LIFO slot
 //   16  the others have one turn, whatever there is of high priority
 //   64  background has one turn, for a job from here and one from outside by turns
-//   Two that fall on the same turn cost each other one. Jobs in front of it in its line come first.
+//   Two that fall on the same turn cost each other one. Jobs in front of it in its line come first. What is counted
+//   for it goes with the processor, so it holds also where each turn loses the worker (handoff_turns_test.cpp).
 //
 // A job that holds it for too long loses the processor to another thread, and goes on without: lost.cpp.
 //
@@ -39,6 +40,9 @@
 #include "weft/task/lost_processor.hpp"
 
 namespace weft::detail {
+
+/// A look at the injector before what lies at a worker. Prime, so that it meets no pattern of the load.
+inline constexpr unsigned injector_every_turns = 61;
 
 class worker : private fork_port {
  public:
@@ -149,6 +153,7 @@ class worker : private fork_port {
   void live() noexcept;
   void adopt(class processor& given) noexcept;
   void put_beginners_behind() noexcept;
+  bool put_pinned_beginners_behind() noexcept;
   void take_short_slices() noexcept;
   bool lose() noexcept;
   void loop() noexcept;
@@ -180,6 +185,9 @@ class worker : private fork_port {
   job* waiting_longest() noexcept;
   job* from_injector(unsigned most, priority of = priority::normal) noexcept;
   job* take_injected(unsigned most, priority of) noexcept;
+  bool has_beginners() const noexcept {
+    return !core_.beginners_.empty() || !processor_->pinned_beginners.empty();
+  }
   job* take_beginner() noexcept;
   job* begin_another() noexcept;
   job* overdue_beginner() noexcept;
@@ -227,8 +235,6 @@ class worker : private fork_port {
   unsigned special_span_ = 1;  // what until_special_ began with
   unsigned until_clock_ = 1;
   unsigned until_injector_ = 1;
-  unsigned until_background_ = 1;  // of the clock's turns
-  unsigned high_in_a_row_ = 0;
   unsigned background_in_a_row_ = 0;
   unsigned pinned_turns_ = 0;  // of a worker that sits out
   bool has_others_ =
@@ -237,11 +243,10 @@ class worker : private fork_port {
   bool pinned_next_[priority_count] = {};  // before those that may run anywhere
   bool background_from_outside_next_ = false;
   bool beginner_next_ = false;  // the injector had its turn, and one that never ran has the next
-  bool branch_next_ = false;    // the injector had its turn, and the oldest branch waits for it
+  std::uint64_t began_in_ = no_turn;  // the turn of the last of beginners_ that this thread took
   std::int64_t last_look_ns_ = 0;
   std::int64_t last_fired_ns_ =
       INT64_MIN / 2;  // when timers fired, and this thread was awake for them
-  unsigned lifo_in_a_row_ = 0;
   job::birth ending_;
   std::uint8_t siblings_first_ = 0;  // turns that the job in the LIFO slot leaves to its children
   std::uint8_t their_maker_ = 0;

@@ -1,0 +1,145 @@
+// Who has a turn where each turn loses the worker: all of whom fairness_test.cpp has something to say, as what is
+// counted for them goes with the processor.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "weft/runtime/handoff_test_support.hpp"
+#include "weft/runtime/runtime.hpp"
+#include "weft/runtime/time.hpp"
+#include "weft/sync/notify.hpp"
+
+namespace weft {
+namespace {
+
+using namespace std::chrono_literals;
+using test_support::comes_true;
+using test_support::flag;
+using test_support::spin_until_lost;
+
+constexpr int many = 12;
+
+task<> beats(std::atomic<int>* count, const flag* over) {
+  while (!*over) {
+    co_await sleep_for(1ms);
+    ++*count;
+  }
+}
+
+task<> loses_each_turn(const flag* over) {
+  while (!*over) {
+    EXPECT_TRUE(spin_until_lost());
+    co_await yield_now();
+  }
+}
+
+class handoff_turns : public ::testing::TestWithParam<priority> {};
+INSTANTIATE_TEST_SUITE_P(of, handoff_turns,
+                         ::testing::Values(priority::high, priority::normal, priority::background),
+                         [](const auto& of) {
+                           return of.param == priority::high     ? "high"
+                                  : of.param == priority::normal ? "normal"
+                                                                 : "background";
+                         });
+
+TEST_P(handoff_turns,
+       one_that_a_timer_wakes_has_its_own_beside_many_that_lose_the_worker_each_time) {
+  runtime rt({.workers = 1, .preempt_after = 1ms, .report_stuck = false});
+  flag over{false};
+  std::atomic<int> count{0};
+  std::vector<join_handle<>> all;
+  for (int i = 0; i < many; ++i) {
+    all.push_back(rt.spawn(spawn_options{.priority = GetParam()}, loses_each_turn, &over));
+  }
+  while (rt.metrics().handoffs < many) std::this_thread::yield();
+  all.push_back(rt.spawn(beats, &count, &over));
+  EXPECT_TRUE(comes_true([&] { return count > 2; }));
+  over = true;
+  for (auto& each : all) rt.block_on(each);
+}
+
+task<> wakes_the_next_and_loses_its_turn(notify* mine, notify* next, const flag* over) {
+  while (!*over) {
+    co_await mine->wait();
+    next->notify_one();
+    if (!*over) {
+      EXPECT_TRUE(spin_until_lost());
+    }
+  }
+  next->notify_one();
+}
+
+TEST(handoff_turns_of_a_ring, leave_one_to_whom_a_timer_wakes) {
+  constexpr int stages = 32;
+  runtime rt({.workers = 1, .preempt_after = 1ms, .report_stuck = false});
+  flag over{false};
+  std::atomic<int> count{0};
+  std::vector<join_handle<>> all;
+  const auto ring = std::make_unique<notify[]>(stages);
+  for (int i = 0; i < stages; ++i) {
+    all.push_back(
+        rt.spawn(wakes_the_next_and_loses_its_turn, &ring[i], &ring[(i + 1) % stages], &over));
+  }
+  ring[0].notify_one();
+  while (rt.metrics().handoffs < 2 * stages) std::this_thread::yield();
+  all.push_back(rt.spawn(beats, &count, &over));
+  EXPECT_TRUE(comes_true([&] { return count > 2; }));
+  over = true;
+  for (int i = 0; i < stages; ++i) ring[i].notify_one();
+  for (auto& each : all) rt.block_on(each);
+}
+
+/// Beats until it is over. Result: the most of others that began between two of its beats.
+task<int> most_begun_between_beats(const std::atomic<int>* begun, const flag* over) {
+  int most = 0;
+  int before = *begun;
+  while (!*over) {
+    co_await sleep_for(1ms);
+    most = std::max(most, *begun - before);
+    before = *begun;
+  }
+  co_return most;
+}
+
+void computes(std::chrono::milliseconds how_long) {
+  const auto end = std::chrono::steady_clock::now() + how_long;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
+/// Those that never ran compute for less than what loses a worker, and are overdue at each look all the same.
+task<> one_that_is_stuck_and_many_behind_it(std::atomic<int>* begun, flag* over) {
+  constexpr int count = 60;
+  std::vector<join_handle<>> all;
+  all.push_back(spawn([] { EXPECT_TRUE(spin_until_lost()); }));
+  for (int i = 0; i < count; ++i) {
+    all.push_back(spawn([begun] {
+      ++*begun;
+      computes(7ms);
+    }));
+  }
+  for (auto& each : all) co_await each;
+  *over = true;
+}
+
+TEST(handoff_turns_of_those_that_never_ran, leave_one_to_each_that_is_woken_meanwhile) {
+  constexpr int hearts = 50;
+  constexpr int most = 15;  // two or three; more where the machine takes the CPU away
+  runtime rt({.workers = 1, .report_stuck = false});
+  flag over{false};
+  std::atomic<int> begun{0};
+  std::vector<join_handle<int>> all;
+  for (int i = 0; i < hearts; ++i) all.push_back(rt.spawn(most_begun_between_beats, &begun, &over));
+  rt.block_on(rt.spawn(one_that_is_stuck_and_many_behind_it, &begun, &over));
+  int seen = 0;
+  for (auto& each : all) seen = std::max(seen, rt.block_on(each));
+  EXPECT_LE(seen, most);
+}
+
+}  // namespace
+}  // namespace weft
