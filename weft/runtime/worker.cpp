@@ -237,7 +237,8 @@ WEFT_NOINLINE job* worker::by_priority() noexcept {
   }
   p.high_in_a_row = 0;
   local_queue<job>& own = p.pinned_of(priority::normal);
-  has_others_ = !own.empty() || !p.high.empty_hint() || !p.pinned_of(priority::high).empty();
+  has_others_ = !own.empty() || !p.high.empty_hint() || !p.pinned_of(priority::high).empty() ||
+                !p.pinned_beginners.empty();
   bool& own_next = pinned_next_[static_cast<unsigned>(priority::normal)];
   own_next = !own_next;
   if (own_next && (p.lifo.load(order::relaxed) != nullptr || !p.ready.empty_hint() ||
@@ -329,7 +330,7 @@ WEFT_NOINLINE void worker::take_arrivals() noexcept {
 bool worker::has_work() const noexcept {
   const processor& p = *processor_;
   return !p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || has_others_ ||
-         !p.arrivals.empty() || !p.background.empty_hint() || !p.pinned_beginners.empty() ||
+         !p.arrivals.empty() || !p.background.empty_hint() ||
          !p.pinned[static_cast<unsigned>(priority::background)].empty();
 }
 
@@ -545,7 +546,7 @@ bool worker::begin_next_turn_of(job& running) noexcept {
   if (WEFT_UNLIKELY(!running.is_usual() || core_.is_guest())) return false;
   processor& p = *processor_;
   if (!p.ready.empty_hint() || p.lifo.load(order::relaxed) != nullptr || !p.branches.empty_hint() ||
-      !core_.injected(priority::normal).empty() || has_beginners()) {
+      !core_.injected(priority::normal).empty() || !core_.beginners_.empty()) {
     return false;
   }
   --until_special_;
