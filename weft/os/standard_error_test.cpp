@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 namespace weft::os {
 namespace {
@@ -19,13 +20,16 @@ class piped_standard_error {
   piped_standard_error(const piped_standard_error&) = delete;
   ~piped_standard_error() {
     ::dup2(kept_, STDERR_FILENO);
-    for (const int one : {kept_, ends_[0], ends_[1]}) ::close(one);
+    for (const int one : {kept_, ends_[0], ends_[1]}) {
+      if (one >= 0) ::close(one);
+    }
   }
   void fill() {
     const std::string some(4096, 'x');
     while (::write(ends_[1], some.data(), some.size()) > 0) {
     }
   }
+  void lose_the_reader() { ::close(std::exchange(ends_[0], -1)); }
   std::string all() {
     std::string all;
     char some[4096];
@@ -39,6 +43,15 @@ class piped_standard_error {
   const int kept_;
   int ends_[2];
 };
+
+TEST(standard_error, is_told_nothing_more_when_its_reader_has_gone_or_it_is_closed) {
+  piped_standard_error piped;
+  piped.lose_the_reader();
+  const bool without_reader = tell_at_once("a line\n");
+  ::close(STDERR_FILENO);
+  const bool when_closed = tell_at_once("a line\n");
+  EXPECT_TRUE(without_reader && when_closed);
+}
 
 TEST(standard_error, takes_a_line_or_nothing_of_it_and_nobody_waits) {
   piped_standard_error piped;
