@@ -164,6 +164,50 @@ TEST(handoff_threads, that_block_may_be_max_blocking_threads_more_than_those_tha
   EXPECT_GE(rt.metrics().handoffs, computing_max + more);
 }
 
+// --- as many as are told of
+
+int occurrences(std::string_view what, std::string_view in) {
+  int count = 0;
+  for (std::size_t at = in.find(what); at != in.npos; at = in.find(what, at + 1)) ++count;
+  return count;
+}
+
+TEST(handoff_reports_of_a_runtime, end_with_the_64th_thread_and_the_64th_name) {
+  constexpr unsigned reported = 64;
+  constexpr unsigned jobs = reported + 2;
+  constexpr auto slice = 200us;
+  std::vector<std::string> names;
+  for (unsigned i = 0; i < jobs; ++i) names.push_back("stuck " + std::to_string(i));
+  gate end;
+  flag over{false};
+  ::testing::internal::CaptureStderr();
+  {
+    runtime rt({.workers = 1, .preempt_after = slice});
+    const opened_at_the_end always{end};
+    std::vector<join_handle<>> all;
+    for (const std::string& name : names) {
+      all.push_back(rt.spawn(spawn_options{.name = name.c_str()}, waits, &end));
+    }
+    ASSERT_TRUE(comes_true([&] { return rt.metrics().lost_threads == jobs; }));
+    // The monitor tells of one after a thousand slices; it looks while somebody is up.
+    const auto told = clock::now() + 1000 * slice;
+    auto up = rt.spawn([&]() -> task<> {
+      while (!over) co_await sleep_for(1ms);
+    });
+    EXPECT_TRUE(comes_true([&] { return clock::now() > told; }));
+    const std::uint64_t looks = rt.metrics().monitor_looks;
+    EXPECT_TRUE(comes_true([&] { return rt.metrics().monitor_looks > looks + 2; }));
+    end.open();
+    for (auto& each : all) rt.block_on(each);
+    EXPECT_TRUE(test_support::all_are_back(rt));
+    over = true;
+    rt.block_on(up);
+  }
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(occurrences("does not come back", said), static_cast<int>(reported)) << said;
+  EXPECT_EQ(occurrences(" held a worker for ", said), static_cast<int>(reported)) << said;
+}
+
 #if WEFT_CENSUS  // only these builds can be told to refuse threads
 
 void nothing(void*) {}

@@ -120,7 +120,9 @@ TEST(handoff_loop, that_takes_long_keeps_its_workers) {
     GTEST_SKIP() << "the machine is too busy for this: a thread waited for a CPU for "
                  << std::chrono::duration_cast<std::chrono::milliseconds>(gap.get()).count()
                  << " ms";
-  EXPECT_EQ(rt.metrics().handoffs, 0u);
+  EXPECT_TRUE(test_support::all_are_back(rt));
+  // A thread that waited for a page, or for a lock of a sanitizer's, lost its worker, but long before that.
+  EXPECT_LT(std::chrono::nanoseconds(rt.metrics().longest_hold_ns), preempt_after);
 }
 
 /// How many of the older half, behind its first element, ran on an owner of a processor.

@@ -13,6 +13,7 @@
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/sync/notify.hpp"
+#include "weft/together/fork_join.hpp"
 
 namespace weft {
 namespace {
@@ -20,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using test_support::comes_true;
 using test_support::flag;
+using test_support::spin_until;
 using test_support::spin_until_lost;
 
 constexpr int many = 12;
@@ -91,6 +93,36 @@ TEST(handoff_turns_of_a_ring, leave_one_to_whom_a_timer_wakes) {
   EXPECT_TRUE(comes_true([&] { return count > 2; }));
   over = true;
   for (int i = 0; i < stages; ++i) ring[i].notify_one();
+  for (auto& each : all) rt.block_on(each);
+}
+
+task<> forks_one_that_holds_its_worker_until_the_other_began(flag* began) {
+  co_await fork_join([&] { return spin_until(*began); }, [&] { *began = true; });
+}
+
+// More than a run queue holds and a new owner takes from the injector: there are always some in both.
+TEST(handoff_turns_of_a_crowd, leave_one_to_the_oldest_branch) {
+  constexpr int crowd = 400;
+  runtime rt({.workers = 1, .preempt_after = 1ms, .report_stuck = false});
+  flag over{false}, began{false};
+  notify go;
+  std::atomic<int> waiting{0};
+  std::vector<join_handle<>> all;
+  for (int i = 0; i < crowd; ++i) {  // those that never ran would stand in a line of their own
+    all.push_back(rt.spawn([&]() -> task<> {
+      ++waiting;
+      co_await go.wait();
+      co_await loses_each_turn(&over);
+    }));
+  }
+  EXPECT_TRUE(comes_true([&] { return waiting == crowd; }));
+  rt.block_on(rt.spawn([] {}));  // so the last one waits
+  go.notify_all();
+  while (rt.metrics().handoffs < crowd) std::this_thread::yield();
+  all.push_back(rt.spawn(spawn_options{.priority = priority::high},
+                         forks_one_that_holds_its_worker_until_the_other_began, &began));
+  EXPECT_TRUE(comes_true([&] { return began.load(); }));
+  over = true;
   for (auto& each : all) rt.block_on(each);
 }
 
