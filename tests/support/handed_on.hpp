@@ -24,7 +24,7 @@ inline bool is_handed_on() { return std::getenv("WEFT_HANDED_ON") != nullptr; }
 #if WEFT_CENSUS
 /// Other hooks take this one's place for as long as a test.
 class handed_on final : public ::testing::EmptyTestEventListener, private await_hook {
-  // A thread that blocks has lost its worker after three looks, 2.5 ms apart, if anybody waits for that; on a
+  // A thread that blocks has lost its worker after three looks, 2.5 or 4 ms apart, if anybody waits for that; on a
   // machine that has other work, later.
   static constexpr long looks_ns = 2'000'000;
   static constexpr long at_most_ns = 20'000'000;

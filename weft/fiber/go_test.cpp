@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -606,6 +607,15 @@ TEST(go_death, a_signal_that_the_program_ignores_stays_ignored) {
     _exit(5);
   };
   EXPECT_EXIT(is_sent_one(), ::testing::ExitedWithCode(5), "went on");
+}
+
+TEST(go_death, a_thread_that_is_ended_in_a_fiber_is_told_of) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto ends_its_thread = [] {
+    runtime rt({.workers = 1});
+    rt.block_on(rt.go(spawn_options{.name = "ends"}, [] { ::pthread_exit(nullptr); }));
+  };
+  EXPECT_DEATH(ends_its_thread(), "fiber .* 'ends': .* a thread was ended .* in the middle of it");
 }
 
 TEST(go_death, a_fault_elsewhere_is_not_told_as_one) {

@@ -257,8 +257,7 @@ void runtime_core::settle(job& made, unsigned worker) noexcept {
 
 /// The same for one from outside.
 void runtime_core::settle(job& made) noexcept {
-  const auto count = static_cast<unsigned>(processors_.size());
-  if (!made.is_pinned()) made.pin_to(next_home_.fetch_add(1, order::relaxed) % count);
+  if (!made.is_pinned()) made.pin_to(next_home());
 }
 
 unsigned runtime_core::home_of_new() noexcept {
@@ -266,9 +265,16 @@ unsigned runtime_core::home_of_new() noexcept {
   if (count == 1) return any_worker;
   if (worker* const w = caller()) {
     const worker::pinned pinned(*w);
-    if (const processor* const p = pinned.processor()) return p->index;
+    const processor* const p = pinned.processor();
+    if (p != nullptr && !participants_.benched(p->index)) return p->index;
   }
-  return next_home_.fetch_add(1, order::relaxed) % count;
+  return next_home();
+}
+
+/// Of those that take part, by turns: what is pinned to a benched worker computes beside the quota, and nobody
+/// goes on for it.
+unsigned runtime_core::next_home() noexcept {
+  return next_home_.fetch_add(1, order::relaxed) % participants_.active();
 }
 
 void runtime_core::wake_one(idle::pusher who) noexcept {

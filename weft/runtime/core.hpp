@@ -65,6 +65,7 @@ class runtime_core final : public scheduler {
   /// The worker that a job stays on which may not move: the calling one; for other threads, each in turn.
   /// any_worker: there is one only.
   unsigned home_of_new() noexcept;
+  unsigned next_home() noexcept;
   /// Ends the program, with a message, in a child of fork(): it has none of the threads, and shares the
   /// drivers' descriptors with its parent.
   void assert_not_forked() const noexcept;

@@ -187,6 +187,13 @@ void assert_stop_not_swallowed(const fiber& running, bool stopped) noexcept {
       "`throw;`, or await(catch_stop(op)) where the stop is to be seen");
 }
 
+void was_ended_by_force() noexcept {
+  end_program(
+      "was left by what is no C++ exception: a thread was ended (pthread_exit, pthread_cancel) in "
+      "the "
+      "middle of it; return from the fiber's function instead, and end threads outside of fibers");
+}
+
 // --- its await ------------------------------------------------------------------------------------
 
 WEFT_NOINLINE fiber_wait::fiber_wait(fiber& waiting, void* awaiter, starter start) noexcept

@@ -65,6 +65,8 @@ std::coroutine_handle<> begin_fiber(fiber& ready) noexcept;
 void discard_fiber(fiber& unused) noexcept;
 /// The function of the fiber has been left: by a stop, or without one.
 void assert_stop_not_swallowed(const fiber& running, bool stopped) noexcept;
+/// The thread was ended in the middle of a fiber.
+[[noreturn]] void was_ended_by_force() noexcept;
 
 template <class T, class Body>
 class fiber_root final : public root<T> {
@@ -119,6 +121,7 @@ class fiber_root final : public root<T> {
         stopped = true;
       } catch (...) {
         error = std::current_exception();
+        if (WEFT_UNLIKELY(error == nullptr)) was_ended_by_force();  // it is no C++ exception
       }
       assert_stop_not_swallowed(*mine.fiber_, stopped);
     }

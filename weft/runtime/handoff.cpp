@@ -1,6 +1,7 @@
 #include "weft/runtime/handoff.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -31,7 +32,7 @@ void lost_job::note(const job& running) noexcept {
 handoff::handoff(runtime_core& core, unsigned workers, unsigned blocked_max, bool reports) noexcept
     : core_(core),
       busy_max_(std::max(busy_min, busy_per_worker * workers)),
-      blocked_max_(busy_max_ + blocked_max),
+      blocked_max_(busy_max_ + std::min<unsigned>(blocked_max, INT_MAX - busy_max_)),
       reports_(reports) {}
 
 handoff::~handoff() = default;

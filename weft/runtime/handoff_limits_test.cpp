@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -164,6 +165,25 @@ TEST(handoff_threads, that_block_may_be_max_blocking_threads_more_than_those_tha
   EXPECT_GE(rt.metrics().handoffs, computing_max + more);
 }
 
+TEST(handoff_threads, that_block_have_no_limit_where_the_program_sets_none) {
+  constexpr unsigned jobs = 40;  // more than may be out that compute
+  for (const unsigned most : {unsigned{INT_MAX}, UINT_MAX}) {
+    gate end;
+    flag ran{false};
+    runtime rt(
+        {.workers = 1, .preempt_after = 1ms, .report_stuck = false, .max_blocking_threads = most});
+    const opened_at_the_end always{end};
+    std::vector<join_handle<>> blocked;
+    for (unsigned i = 0; i < jobs; ++i) blocked.push_back(rt.spawn(waits, &end));
+    auto behind = rt.spawn(say, &ran);
+    EXPECT_TRUE(comes_true([&] { return ran.load(); })) << most;
+    EXPECT_EQ(rt.metrics().lost_threads, jobs) << most;
+    end.open();
+    for (auto& b : blocked) rt.block_on(b);
+    rt.block_on(behind);
+  }
+}
+
 // --- as many as are told of
 
 int occurrences(std::string_view what, std::string_view in) {
@@ -175,7 +195,7 @@ int occurrences(std::string_view what, std::string_view in) {
 TEST(handoff_reports_of_a_runtime, end_with_the_64th_thread_and_the_64th_name) {
   constexpr unsigned reported = 64;
   constexpr unsigned jobs = reported + 2;
-  constexpr auto slice = 200us;
+  constexpr auto slice = 1ms;
   std::vector<std::string> names;
   for (unsigned i = 0; i < jobs; ++i) names.push_back("stuck " + std::to_string(i));
   gate end;

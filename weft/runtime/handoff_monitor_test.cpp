@@ -24,6 +24,7 @@ namespace {
 using namespace std::chrono_literals;
 using test_support::all_are_back;
 using test_support::behind_one_that_computes;
+using test_support::comes_true;
 using test_support::flag;
 using test_support::limit;
 using test_support::owns_processor;
@@ -32,7 +33,7 @@ using test_support::say;
 using test_support::spin_until;
 using test_support::spins_until;
 
-/// The number of looks, when it has stood still for a while: a look is due every 2.5 ms.
+/// The number of looks, when it has stood still for a while: a look is due every 2.5 ms, or 4.
 std::uint64_t looks_at_rest(runtime& rt) {
   const auto end = std::chrono::steady_clock::now() + limit;
   std::uint64_t seen = rt.metrics().monitor_looks;
@@ -52,6 +53,27 @@ TEST(handoff_monitor, sleeps_while_all_workers_rest_and_wakes_with_the_first) {
   EXPECT_NE(at_rest, 0u) << "it looks on and on";
   EXPECT_TRUE(rt.block_on(behind_one_that_computes()));
   EXPECT_GT(looks_at_rest(rt), at_rest) << "nobody woke it, or it looks on and on";
+}
+
+TEST(handoff_monitor, looks_less_often_where_no_job_takes_long) {
+  constexpr auto span = 300ms;
+  constexpr std::uint64_t usual = span / 2500us;
+  runtime rt({.workers = 2, .report_stuck = false});
+  flag over{false};
+  const auto gives_way = [&]() -> task<> {
+    while (!over) co_await yield_now();
+  };
+  auto busy = rt.spawn(gives_way), too = rt.spawn(gives_way);
+  // Where others want the CPUs, a job stands still for long enough to be seen twice.
+  EXPECT_TRUE(comes_true([&] {
+    const std::uint64_t before = rt.metrics().monitor_looks;
+    std::this_thread::sleep_for(span);
+    const std::uint64_t looks = rt.metrics().monitor_looks - before;
+    return looks != 0 && looks < usual * 4 / 5;
+  }));
+  over = true;
+  rt.block_on(busy);
+  rt.block_on(too);
 }
 
 TEST(handoff_yield, is_due_before_the_worker_is_lost) {

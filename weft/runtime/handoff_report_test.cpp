@@ -305,6 +305,47 @@ TEST(handoff_report, does_not_tell_of_one_that_says_that_it_blocks) {
       << "not of the one that began before: " << told;
 }
 
+TEST(handoff_report, tells_of_none_before_its_time_however_long_that_is) {
+  using us = std::chrono::microseconds;
+  for (const us slice : {us::max(), us(std::chrono::years(1)), us(50)}) {
+    pipe_ends pipe;
+    ::testing::internal::CaptureStderr();
+    {
+      runtime rt({.workers = 1, .preempt_after = slice});
+      auto stuck = rt.spawn([&] { return pipe.blocking_read(); });
+      auto behind = rt.spawn([] {});
+      rt.block_on(behind);  // the worker is another thread's
+      const std::uint64_t looks = rt.metrics().monitor_looks;
+      auto busy = rt.spawn([&]() -> task<> {
+        const auto end = std::chrono::steady_clock::now() + 1000 * us(100);
+        while (rt.metrics().monitor_looks < looks + 20 || std::chrono::steady_clock::now() < end) {
+          co_await yield_now();
+        }
+      });
+      rt.block_on(busy);
+      pipe.write();
+      EXPECT_TRUE(rt.block_on(stuck));
+    }
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("does not come back"), said.npos) << slice.count() << said;
+  }
+}
+
+TEST(handoff_monitor, looks_no_more_often_where_a_job_may_take_for_ever) {
+  constexpr auto span = 60ms;
+  runtime rt({.workers = 1, .preempt_after = std::chrono::microseconds::max()});
+  std::uint64_t looks = 0;
+  rt.block_on(rt.spawn([&] {
+    const std::uint64_t before = rt.metrics().monitor_looks;
+    const auto end = std::chrono::steady_clock::now() + span;
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    looks = rt.metrics().monitor_looks - before;
+  }));
+  EXPECT_LE(looks, 2 * (span / 2500us));
+  EXPECT_EQ(rt.metrics().handoffs, 0u);
+}
+
 TEST(handoff_report, can_be_switched_off) {
   ::testing::internal::CaptureStderr();
   {

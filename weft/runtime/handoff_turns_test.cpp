@@ -12,6 +12,7 @@
 #include "weft/runtime/handoff_test_support.hpp"
 #include "weft/runtime/runtime.hpp"
 #include "weft/runtime/time.hpp"
+#include "weft/runtime/yield_if_due.hpp"
 #include "weft/sync/notify.hpp"
 #include "weft/together/fork_join.hpp"
 
@@ -157,6 +158,69 @@ task<> one_that_is_stuck_and_many_behind_it(std::atomic<int>* begun, flag* over)
   }
   for (auto& each : all) co_await each;
   *over = true;
+}
+
+/// Each tells when it has had a turn.
+task<> loses_each_turn_and_counts(std::atomic<int>* turns, const flag* over) {
+  while (!*over) {
+    ++*turns;
+    EXPECT_TRUE(spin_until_lost());
+    co_await yield_now();
+  }
+}
+
+TEST(handoff_turns_of_high_priority, are_had_by_all_of_many_and_by_one_that_a_timer_wakes) {
+  constexpr int crowd = 40;
+  runtime rt({.workers = 1, .preempt_after = 1ms, .report_stuck = false});
+  flag over{false};
+  std::atomic<int> count{0};
+  std::vector<std::atomic<int>> turns(crowd);
+  const spawn_options high{.priority = priority::high};
+  std::vector<join_handle<>> all;
+  for (auto& mine : turns) {
+    all.push_back(rt.spawn(high, loses_each_turn_and_counts, &mine, &over));
+  }
+  for (int i = 0; i < 4; ++i) all.push_back(rt.spawn(loses_each_turn, &over));
+  all.push_back(
+      rt.spawn(spawn_options{.priority = priority::high, .worker = 0}, beats, &count, &over));
+  EXPECT_TRUE(comes_true([&] {
+    return count > 2 && std::all_of(turns.begin(), turns.end(), [](auto& n) { return n > 2; });
+  }));
+  over = true;
+  for (auto& each : all) rt.block_on(each);
+}
+
+/// Computes, and gives way when it is asked to.
+task<> gives_way_late(std::atomic<int>* turns, const flag* over) {
+  while (!*over) {
+    ++*turns;
+    while (!this_task::should_yield() && !*over) {
+    }
+    co_await yield_if_due();
+  }
+}
+
+/// Those that may run anywhere, and those of one worker.
+class handoff_turns_of_those_that_give_way_late : public ::testing::TestWithParam<unsigned> {};
+INSTANTIATE_TEST_SUITE_P(of, handoff_turns_of_those_that_give_way_late,
+                         ::testing::Values(any_worker, 0u), [](const auto& of) {
+                           return of.param == any_worker ? "jobs" : "pinned_jobs";
+                         });
+
+TEST_P(handoff_turns_of_those_that_give_way_late, do_not_add_up_for_one_that_a_timer_wakes) {
+  constexpr int most = 5;  // one or two; more where the machine takes the CPU away
+  constexpr int enough = 40;
+  runtime rt({.workers = 1, .preempt_after = 20ms, .report_stuck = false});
+  const spawn_options where{.worker = GetParam()};
+  flag over{false};
+  std::atomic<int> turns{0};
+  std::vector<join_handle<>> all;
+  for (int i = 0; i < many; ++i) all.push_back(rt.spawn(where, gives_way_late, &turns, &over));
+  auto heart = rt.spawn(where, most_begun_between_beats, &turns, &over);
+  EXPECT_TRUE(comes_true([&] { return turns > enough * many / 4; }));
+  over = true;
+  for (auto& each : all) rt.block_on(each);
+  EXPECT_LE(rt.block_on(heart), most);
 }
 
 TEST(handoff_turns_of_those_that_never_ran, leave_one_to_each_that_is_woken_meanwhile) {

@@ -69,9 +69,13 @@ void worker::adopt(processor& given) noexcept {
   processor_ = &given;
   deque = &given.branches;
   until_special_ = special_span_ = until_clock_ = 1;
-  // By turns: those that come back without a processor come by way of the injector.
-  given.injector_first = !given.injector_first;
-  until_injector_ = given.injector_first ? 1 : injector_every_turns;
+  // Those that come back without a processor come by way of the injector. By chance: what goes by turns falls in step
+  // with other counts.
+  until_injector_ = given.random.below(2) == 0 ? 1 : injector_every_turns;
+  // Each first turn here is one of the clock's, which asks the injector.
+  given.own_high_first = !given.own_high_first;
+  own_high_first_ = given.own_high_first;
+  began_in_ = no_turn;
   background_in_a_row_ = 0;
   beginner_next_ = false;
   siblings_first_ = 0;
@@ -90,8 +94,9 @@ void worker::adopt(processor& given) noexcept {
 
 /// Those that wait here, or in the injector, and never ran may be like the one that held its worker, and stand one behind
 /// the other: they get a line of their own, and are begun one by one. Those that were woken ran before, and came
-/// back; and whom timers and I/O wake now: they have their turn before.
-void worker::put_beginners_behind() noexcept {
+/// back; and whom timers and I/O wake now: they have their turn before. `ran` had a long turn, and if it is here it
+/// gave way: it goes behind, too. It is an address only: the job may be gone, or on another worker.
+void worker::put_beginners_behind(const job* ran) noexcept {
   processor& p = *processor_;
   injector<job>& beginners = core_.beginners_;
   const bool were_none = !has_beginners();
@@ -99,7 +104,7 @@ void worker::put_beginners_behind() noexcept {
   job* last = nullptr;
   unsigned count = 0;
   const auto is_beginner = [&](job& j) {
-    if (j.waiting_in() != nullptr) return false;
+    if (&j != ran && j.waiting_in() != nullptr) return false;
     j.next = nullptr;
     (last != nullptr ? last->next : first) = &j;
     last = &j;
@@ -118,14 +123,14 @@ void worker::put_beginners_behind() noexcept {
     rest = after;
   }
   if (count != 0) beginners.push_batch(first, last, count);
-  const bool pinned = put_pinned_beginners_behind();
+  const bool pinned = put_pinned_beginners_behind(ran);
   if (were_none && (count != 0 || pinned)) p.beginner_ns = core_.env_.now_ns();
   // Who looked meanwhile found neither what was in hand.
   if (count != 0 || !p.ready.empty_hint()) core_.wake_one(idle::pusher::worker);
 }
 
 /// The same, of those that only this worker may run. Result: there are some.
-bool worker::put_pinned_beginners_behind() noexcept {
+bool worker::put_pinned_beginners_behind(const job* ran) noexcept {
   processor& p = *processor_;
   take_arrivals();
   local_queue<job>& own = p.pinned_of(priority::normal);
@@ -133,7 +138,7 @@ bool worker::put_pinned_beginners_behind() noexcept {
   for (unsigned left = pinned_looked_at_max; left != 0; --left) {
     job* const j = own.pop();
     if (j == nullptr) break;
-    (j->waiting_in() == nullptr ? p.pinned_beginners : woken).push_back(j);
+    (j == ran || j->waiting_in() == nullptr ? p.pinned_beginners : woken).push_back(j);
   }
   own.prepend(woken);
   return !p.pinned_beginners.empty();

@@ -30,17 +30,16 @@
 namespace weft::detail {
 namespace {
 
-constexpr int looks_a_slice = 4;
-constexpr std::int64_t period_min_ns = 20'000;
 constexpr std::int64_t time_slice_ns =
     100'000;              // of its own: beside threads that compute it is let in at once
 constexpr int hurry = 8;  // times shorter than usual is what a job may take
 constexpr unsigned hurried_turns = 8;
 constexpr int looks_a_hurried_slice = 4;
-constexpr std::int64_t period_max_ns =
-    2'500'000;  // one that blocks is found after two or three looks
 constexpr std::int64_t blocked_after_ns =
-    1'000'000;                                   // with no CPU used: the thread waits for something
+    1'000'000;  // with no CPU used: the thread waits for something
+constexpr std::int64_t slice_max_ns = std::int64_t{1}
+                                      << 52;  // 52 days: thousands of them can be counted
+constexpr std::int64_t stays_ns_min = 1'000'000'000;
 constexpr std::int64_t stays_slices = 1000;      // then whoever has not come back is told of
 constexpr std::int64_t blocked_cpu_ns = 20'000;  // a call that fails and is made again takes some
 
@@ -48,8 +47,8 @@ constexpr std::int64_t blocked_cpu_ns = 20'000;  // a call that fails and is mad
 
 monitor::monitor(runtime_core& core, std::int64_t slice_ns)
     : core_(core),
-      slice_ns_(slice_ns),
-      period_ns_(std::clamp(slice_ns / looks_a_slice, period_min_ns, period_max_ns)),
+      slice_ns_(std::min(slice_ns, slice_max_ns)),
+      pace_(slice_ns_),
       seen_(core.processors_.size()) {}
 
 result<void> monitor::start() noexcept {
@@ -106,9 +105,10 @@ void monitor::look_at(std::int64_t ns) noexcept { next_ns_ = std::min(next_ns_, 
 
 /// Result: all workers rest.
 bool monitor::look(std::int64_t now_ns) noexcept {
-  next_ns_ = now_ns + period_ns_;
+  next_ns_ = never_ns;
   if (now_ns >= stays_due_ns_) stays_due_ns_ = core_.handoff_.tell_of_those_that_stay(now_ns);
   bool rests = true;
+  bool again = false;
   for (std::size_t i = 0; i < seen_.size(); ++i) {
     processor& p = *core_.processors_[i];
     sight& s = seen_[i];
@@ -124,7 +124,7 @@ bool monitor::look(std::int64_t now_ns) noexcept {
     }
     const std::int64_t slice_ns = slice_of(s);
     if (slice_ns < slice_ns_)
-      look_at(now_ns + std::max(slice_ns / looks_a_hurried_slice, period_min_ns));
+      look_at(now_ns + std::max(slice_ns / looks_a_hurried_slice, look_pace::period_min_ns));
     const std::int64_t held_ns = now_ns - s.since_ns;
     if (!owner->pin.is_in_user_code()) {
       s.cpu_ns = -1;
@@ -136,28 +136,35 @@ bool monitor::look(std::int64_t now_ns) noexcept {
       continue;
     }
     if (held_ns >= slice_ns / 2) static_cast<void>(ask_to_yield(owner->current_turn, tick));
-    const bool blocked = is_blocked(s, now_ns);
-    if (blocked || held_ns >= slice_ns) {
-      hand_over(p, s, blocked, now_ns);
+    const doing what = what_it_does(s, now_ns);
+    const bool is_due = what == doing::blocks || held_ns >= slice_ns;
+    if (is_due || what == doing::computes) again = true;
+    if (is_due) {
+      hand_over(p, s, what == doing::blocks, now_ns);
     } else {
       look_at(s.since_ns + slice_ns);
     }
   }
+  pace_.looked(again);
+  look_at(now_ns + pace_.period_ns());
   return rests;
 }
 
-/// Whether the thread has used no CPU for a while: it waits in the kernel.
-bool monitor::is_blocked(sight& s, std::int64_t now_ns) noexcept {
-  if (s.owner->says_it_blocks(s.tick)) return true;
-  if (s.cpu_ns >= 0 && now_ns - s.cpu_at_ns < blocked_after_ns) return false;
+/// Of a thread that was seen in this job before, by the CPU that it has used since. Unknown, too: it was given less of
+/// one than it wanted.
+monitor::doing monitor::what_it_does(sight& s, std::int64_t now_ns) noexcept {
+  if (s.owner->says_it_blocks(s.tick)) return doing::blocks;
+  const std::int64_t since_ns = now_ns - s.cpu_at_ns;
+  if (s.cpu_ns >= 0 && since_ns < blocked_after_ns) return doing::unknown;
   const os::thread_clock& clock = s.owner->clock();
-  const std::int64_t used_ns = clock.used_ns();
-  // Where others want the CPUs, too, it may just not have got one.
-  const bool blocked =
-      s.cpu_ns >= 0 && used_ns >= 0 && used_ns - s.cpu_ns < blocked_cpu_ns && clock.waits();
-  s.cpu_ns = used_ns;
+  const std::int64_t before_ns = s.cpu_ns;
+  s.cpu_ns = clock.used_ns();
   s.cpu_at_ns = now_ns;
-  return blocked;
+  if (before_ns < 0 || s.cpu_ns < 0) return doing::unknown;
+  const std::int64_t used_ns = s.cpu_ns - before_ns;
+  // Where others want the CPUs, too, it may just not have got one.
+  if (used_ns < blocked_cpu_ns) return clock.waits() ? doing::blocks : doing::unknown;
+  return used_ns >= since_ns / 2 ? doing::computes : doing::unknown;
 }
 
 void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_ns) noexcept {
@@ -174,7 +181,8 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
   if (spare == nullptr) return threads.count_no_spare();
   // Who says that it blocks is no news, however long it does.
   const bool is_news = core_.handoff_.reports() && !s.owner->says_it_blocks(s.tick);
-  const std::int64_t stays_from_ns = is_news ? s.since_ns + stays_slices * slice_ns_ : 0;
+  const std::int64_t stays_from_ns =
+      is_news ? s.since_ns + std::max(stays_slices * slice_ns_, stays_ns_min) : 0;
   s.owner->may_lose_since(s.since_ns, stays_from_ns);  // it may be back before this thread goes on
   if (!blocked) s.owner->take_usual_slices();  // before it can be back, and wants short ones
   const auto claimed = s.owner->pin.try_claim([] { os::heavy_fence(); },
@@ -194,7 +202,7 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
                     !core_.injected(priority::normal).empty() || !core_.beginners_.empty();
   threads.give(*spare, p);
   if (s.others_waited) {
-    look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, period_min_ns));
+    look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, look_pace::period_min_ns));
   }
   s.owner->tell_of_loss();
   // Nobody looks at it any more: it is to give way at the next opportunity, and go on with a processor. It gets

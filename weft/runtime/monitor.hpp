@@ -5,8 +5,9 @@
 //   Threads  one of its own, for each runtime that can use it (runtime_core says which)
 //   Cost     a look: some loads for each worker; of those that run user code the CPU time is asked
 //            for (0.5 us). Each quarter of the time that a job may take, 2.5 ms at most, while any
-//            worker is up; not at all while they rest, but for the moment when a job that does not come back
-//            is told of. Nothing on the way from one job to the next
+//            worker is up, and less often where no job takes long (look_pace.hpp); not at all while they rest,
+//            but for the moment when a job that does not come back is told of. Nothing on the way from one job
+//            to the next
 //   Promise  what is ready behind a job that computes waits for it no longer than that time and a
 //            period, behind one that blocks no longer than three periods. What never ran, behind
 //            several that compute: an eighth of that time for each further one, or twice that time where
@@ -19,6 +20,7 @@
 
 #include "weft/base/atomic.hpp"
 #include "weft/os/thread.hpp"
+#include "weft/runtime/look_pace.hpp"
 #include "weft/runtime/watch_rest.hpp"
 
 namespace weft::detail {
@@ -55,18 +57,20 @@ class monitor {
     bool others_waited = false;       // behind it, when its processor went to another one
   };
 
+  enum class doing { unknown, computes, blocks };
+
   static void thread_main(void* self);
   void run() noexcept;
   bool look(std::int64_t now_ns) noexcept;
   std::int64_t slice_of(const sight& s) const noexcept;
   void look_at(std::int64_t ns) noexcept;
-  bool is_blocked(sight& s, std::int64_t now_ns) noexcept;
+  doing what_it_does(sight& s, std::int64_t now_ns) noexcept;
   void hand_over(processor& p, sight& s, bool blocked, std::int64_t now_ns) noexcept;
   bool all_rest() const noexcept;
 
   runtime_core& core_;
   const std::int64_t slice_ns_;
-  const std::int64_t period_ns_;
+  look_pace pace_;
   std::int64_t next_ns_ = 0;              // the next look
   std::int64_t stays_due_ns_ = never_ns;  // when the first may be told of that has not come back
   std::vector<sight> seen_;

@@ -60,7 +60,7 @@ struct runtime_options {
   /// work_stealing on threads and a clock of its own only; elsewhere it does nothing.
   std::chrono::microseconds preempt_after{10'000};
   // Say on stderr, once for each kind of job, which one that was, if it was at it for 100 ms; and on which thread
-  // one has been at it for a thousand times preempt_after, and still is.
+  // one has been at it for a thousand times preempt_after (a second at least), and still is.
   bool report_stuck = true;
   unsigned max_blocking_threads = 512;           // of spawn_blocking; more wait in line
   std::chrono::seconds blocking_keep_alive{10};  // an idle thread of spawn_blocking ends after it

@@ -15,6 +15,7 @@
 
 #include "weft/net/tcp_test_support.hpp"
 #include "weft/os/thread.hpp"
+#include "weft/runtime/go.hpp"
 #include "weft/runtime/quota_test_support.hpp"
 #include "weft/runtime/time.hpp"
 #include "weft/together/fork_join.hpp"
@@ -260,6 +261,24 @@ TEST_P(quota, jobs_pinned_to_a_benched_worker_run_there_and_what_they_make_runs_
     EXPECT_TRUE(rt.block_on(join(on_three)));
   }
   EXPECT_EQ(rt.metrics().workers_benched, 3u);
+}
+
+// What is pinned to a benched worker computes beside the quota, and keeps that worker for as long as it is stuck.
+TEST_P(quota, fibers_begin_on_workers_that_take_part) {
+  runtime rt(options(), world);
+  grant(world, rt, 2);
+  const auto where = [] { return this_task::worker(); };
+  std::vector<join_handle<unsigned>> all;
+  for (int i = 0; i < 8; ++i) all.push_back(rt.go(where));
+  for (auto& one : all) EXPECT_LT(rt.block_on(one), 2u);
+  const auto makes = [&]() -> task<unsigned> {  // of a benched worker's
+    auto made = go(where);
+    co_return co_await made;
+  };
+  for (int i = 0; i < 4; ++i) {
+    auto on_three = rt.spawn(spawn_options{.worker = 3}, makes);
+    EXPECT_LT(rt.block_on(on_three), 2u);
+  }
 }
 
 TEST_P(quota, the_end_reaches_benched_workers_and_what_waits_on_them) {

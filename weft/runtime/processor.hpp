@@ -78,8 +78,9 @@ class processor {
   unsigned until_background = 1;  // of the clock's turns
   unsigned high_in_a_row = 0;
   unsigned lifo_in_a_row = 0;
-  bool injector_first = false;  // for whoever is given this; else what lies here
-  bool branch_next = false;     // the injector had its turn, and the oldest branch waits for it
+  bool own_high_first =
+      false;  // for whoever is given this: before those of high priority from outside
+  bool branch_next = false;  // the injector had its turn, and the oldest branch waits for it
   // Of those that never ran and stood behind one that held its worker, pinned to this one; core has the others. Its owner.
   local_queue<job> pinned_beginners;
   bool pinned_beginner_next = false;

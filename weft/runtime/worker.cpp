@@ -215,6 +215,10 @@ WEFT_NOINLINE job* worker::high_from_outside() noexcept {
   processor& p = *processor_;
   if (!has_others_) p.high_in_a_row = 0;  // the turns before this one were not for high priority
   if (p.high_in_a_row >= high_in_a_row_max) return nullptr;
+  if (std::exchange(own_high_first_, false) &&
+      !(p.high.empty_hint() && p.pinned_of(priority::high).empty())) {
+    return nullptr;
+  }
   const unsigned most = p.high.empty_hint() ? injected_at_once_max : 1;
   job* const j = take_injected(most, priority::high);
   if (j != nullptr) ++p.high_in_a_row;
@@ -528,12 +532,18 @@ bool worker::run(job& next) noexcept {
   const auto pinned = pin.pin();
   exchange_current_job(nullptr);
   if (WEFT_UNLIKELY(pinned != pin_state::pin_result::owned)) return lose();
-  if (WEFT_UNLIKELY(current_turn.is_to_end())) look_soon();
+  if (WEFT_UNLIKELY(current_turn.is_to_end())) end_long_turn(&next);
   return true;
 }
 
 /// After a turn that was so long that somebody asked for its end: timers and I/O have waited for it, and are
-/// looked at before the next one. Else jobs that take long would be looked past for eight of their turns.
+/// looked at before the next one. Else jobs that take long would be looked past for eight of their turns. And what is
+/// woken comes before this one, if it gave way, and those that never ran: they may be as long.
+WEFT_NOINLINE void worker::end_long_turn(const job* ran) noexcept {
+  look_soon();
+  if (core_.monitor_ != nullptr) put_beginners_behind(ran);
+}
+
 WEFT_NOINLINE void worker::look_soon() noexcept {
   special_span_ -= until_special_ - 1;
   until_special_ = 1;

@@ -1,7 +1,7 @@
 // worker: a thread in its role of running jobs.
 //
 // A turn: LIFO slot, run queue, the branches on its work deque, injector, the line of those that stood behind one
-// that held its worker, and never ran (beginners_); every 61st the injector or that line, and
+// that held its worker, and never ran, or gave way only when they were asked to (beginners_); every 61st the injector or that line, and
 // the oldest branch come first; every 61st, or after 50 us, a look at timers and driver that does not
 // block. Nothing to do: search (steal half of somebody's queue, or a branch), then look at the injector
 // again, spin a little, and sleep in the driver's wait if operations are in flight there, else on a
@@ -152,8 +152,8 @@ class worker : private fork_port {
   class at_rest;
   void live() noexcept;
   void adopt(class processor& given) noexcept;
-  void put_beginners_behind() noexcept;
-  bool put_pinned_beginners_behind() noexcept;
+  void put_beginners_behind(const job* ran = nullptr) noexcept;
+  bool put_pinned_beginners_behind(const job* ran) noexcept;
   void take_short_slices() noexcept;
   bool lose() noexcept;
   void loop() noexcept;
@@ -173,6 +173,7 @@ class worker : private fork_port {
   void take_arrivals() noexcept;
   void note_others() noexcept;
   void look_soon() noexcept;
+  void end_long_turn(const job* ran) noexcept;
   bool has_work() const noexcept;
   bool has_anything_to_do() const noexcept;
   void push_other(job& ready, wake_kind why) noexcept;
@@ -242,7 +243,8 @@ class worker : private fork_port {
               // next turn is a special one. May be true for nothing, never the reverse
   bool pinned_next_[priority_count] = {};  // before those that may run anywhere
   bool background_from_outside_next_ = false;
-  bool beginner_next_ = false;  // the injector had its turn, and one that never ran has the next
+  bool beginner_next_ = false;   // the injector had its turn, and one that never ran has the next
+  bool own_high_first_ = false;  // in the first turn with a processor
   std::uint64_t began_in_ = no_turn;  // the turn of the last of beginners_ that this thread took
   std::int64_t last_look_ns_ = 0;
   std::int64_t last_fired_ns_ =
