@@ -74,8 +74,7 @@ WEFT_HIDDEN _Unwind_Reason_Code weft_context_personality(int, _Unwind_Action act
   std::fputs(
       "weft: an exception leaves the function of a fiber: catch it there, or pass it on as a "
       "std::exception_ptr. (Of a fiber that is stopped: the stop met a noexcept function, or a "
-      "destructor "
-      "that awaits outside of a shield_scope.)\n",
+      "destructor that awaits outside of a shield_scope.)\n",
       stderr);
   return _URC_CONTINUE_UNWIND;  // to the end of the stack, and so to std::terminate()
 }

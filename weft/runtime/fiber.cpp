@@ -190,8 +190,8 @@ void assert_stop_not_swallowed(const fiber& running, bool stopped) noexcept {
 void was_ended_by_force() noexcept {
   end_program(
       "was left by what is no C++ exception: a thread was ended (pthread_exit, pthread_cancel) in "
-      "the "
-      "middle of it; return from the fiber's function instead, and end threads outside of fibers");
+      "the middle of it; return from the fiber's function instead, and end threads outside of "
+      "fibers");
 }
 
 // --- its await ------------------------------------------------------------------------------------

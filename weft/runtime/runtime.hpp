@@ -6,8 +6,9 @@
 //   Threads    every member from any thread, unless it says otherwise; several runtimes may live in
 //              one process
 //   Lifetimes  the destructor stops what still runs, and waits for its end
-//   Fork       a child of fork() may make runtimes of its own, unless it was forked in a job. That of its parent has no threads there: the
-//              child leaves it alone, ends by exec or _exit, and is told by a message if it does not
+//   Fork       a child of fork() may make runtimes of its own, unless it was forked in a job. That of its
+//              parent has no threads there: the child leaves it alone, ends by exec or _exit, and is told by
+//              a message if it does not
 #pragma once
 
 #include <chrono>

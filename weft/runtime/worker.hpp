@@ -1,9 +1,9 @@
 // worker: a thread in its role of running jobs.
 //
 // A turn: LIFO slot, run queue, the branches on its work deque, injector, the line of those that stood behind one
-// that held its worker, and never ran, or gave way only when they were asked to (beginners_); every 61st the injector or that line, and
-// the oldest branch come first; every 61st, or after 50 us, a look at timers and driver that does not
-// block. Nothing to do: search (steal half of somebody's queue, or a branch), then look at the injector
+// that held its worker, and never ran, or gave way only when they were asked to (beginners_); every 61st the
+// injector or that line, and the oldest branch come first; every 61st, or after 50 us, a look at timers and driver
+// that does not block. Nothing to do: search (steal half of somebody's queue, or a branch), then look at the injector
 // again, spin a little, and sleep in the driver's wait if operations are in flight there, else on a
 // futex, until the next timer is due.
 //
