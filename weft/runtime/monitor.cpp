@@ -200,14 +200,15 @@ void monitor::hand_over(processor& p, sight& s, bool blocked, std::int64_t now_n
   s.others_waited = !p.ready.empty_hint() || !p.high.empty_hint() || !p.arrivals.empty() ||
                     !p.pinned_of(priority::normal).empty() || !p.pinned_beginners.empty() ||
                     !core_.injected(priority::normal).empty() || !core_.beginners_.empty();
-  threads.give(*spare, p);
-  if (s.others_waited) {
-    look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, look_pace::period_min_ns));
-  }
+  // Before anybody goes on behind it, who may be the one that it waits for.
   s.owner->tell_of_loss();
   // Nobody looks at it any more: it is to give way at the next opportunity, and go on with a processor. It gets
   // no signal, as it may be in a call that would hear of it.
   s.owner->current_turn.ask_to_end(s.tick);
+  threads.give(*spare, p);
+  if (s.others_waited) {
+    look_at(now_ns + std::max(slice_ns_ / hurry / looks_a_hurried_slice, look_pace::period_min_ns));
+  }
 }
 
 }  // namespace weft::detail
