@@ -208,15 +208,17 @@ INSTANTIATE_TEST_SUITE_P(of, handoff_turns_of_those_that_give_way_late,
                          });
 
 TEST_P(handoff_turns_of_those_that_give_way_late, do_not_add_up_for_one_that_a_timer_wakes) {
-  constexpr int crowd = 48;
-  constexpr int most = crowd / 2;  // one or two; more where the machine takes the CPU away
-  constexpr int enough = 3 * crowd;
+  constexpr int crowd = 96;
+  constexpr int most = crowd / 4;  // one or two; more where the machine takes the CPU away
+  constexpr int enough = 2 * crowd;
   runtime rt({.workers = 1, .preempt_after = 20ms, .report_stuck = false});
   const spawn_options where{.worker = GetParam()};
   flag over{false};
   std::atomic<int> turns{0};
   std::vector<join_handle<>> all;
-  for (int i = 0; i < crowd; ++i) all.push_back(rt.spawn(where, gives_way_late, &turns, &over));
+  rt.block_on(rt.spawn([&] {  // all in the worker's queue
+    for (int i = 0; i < crowd; ++i) all.push_back(spawn(where, gives_way_late, &turns, &over));
+  }));
   auto heart = rt.spawn(where, most_begun_between_beats, &turns, &over);
   EXPECT_TRUE(comes_true([&] { return turns > enough; }));
   over = true;
