@@ -117,9 +117,10 @@ def main():
     limit = f"at most {a.p99_max:g} ms" if a.p99_max else "only shown"
     verdict.expect(not a.p99_max or with_them.p99_ms <= a.p99_max, f"p99 {with_them.p99_ms:.2f} ms ({limit})")
     waited_ms = WAITED * a.compute_ms
-    # On a busy machine nobody may be answered at all for as long as that.
-    verdict.expect(without.slowest_ms >= waited_ms or without.answers == 0,
-                   f"slowest without hand-offs {without.slowest_ms:.0f} ms (at least {waited_ms:.0f} ms, or no answer at all)")
+    # wrk counts the wait of those only that are answered; where both workers compute to the end hardly anybody is.
+    few = without.answers < with_them.answers / 10
+    verdict.expect(without.slowest_ms >= waited_ms or few,
+                   f"slowest without hand-offs {without.slowest_ms:.0f} ms (at least {waited_ms:.0f} ms), or a tenth as many answers: {few}")
     verdict.expect(with_them.slowest_ms < waited_ms, f"slowest with them {with_them.slowest_ms:.0f} ms (less than {waited_ms:.0f} ms)")
     verdict.expect(with_them.answers > without.answers, f"{with_them.answers} answered at once, without hand-offs {without.answers}")
     verdict.exit()
